@@ -1,0 +1,102 @@
+/**
+ * A plan as flat typed arrays, in the form in which the GPU reads them.
+ *
+ * Owns the arrays and reuses them: they only grow, so a steady run of steps allocates nothing. It decides nothing and
+ * knows no GPU; what lies beyond the counts of the current step is stale and must not be uploaded.
+ * Shape letters: T tokens in the step, S entries (sequences), B block size.
+ * Next: `plan.ts` (what comes in), `runner.ts` (who uploads it).
+ */
+
+import type { StepPlan } from './plan.ts';
+
+/** The arrays of the step that was built last. Limits: each array may be longer than its shape; the counts rule. */
+export class StepBatch {
+  /** T. */
+  numTokens = 0;
+  /** S: entries of the plan, in its order. */
+  numSequences = 0;
+  /** The first entries: one token each, sampled. Token row i is entry i for them. */
+  numDecodes = 0;
+  numSamples = 0;
+  /** Entries per row of {@link blockTables}: the longest block table of this step. */
+  blockTableStride = 0;
+  /** The longest {@link contextLength} of this step. */
+  maxContextLength = 0;
+  /** Shapes: [T]. */
+  tokenIds = new Uint32Array(0);
+  /** Position in its sequence. Shapes: [T]. */
+  positions = new Uint32Array(0);
+  /** Where a token's key and value go: block * B + offset. Shapes: [T]. */
+  slots = new Uint32Array(0);
+  /** Index of the entry a token belongs to. Shapes: [T]. */
+  tokenSequence = new Uint32Array(0);
+  /** Entry s has the token rows queryStart[s] to queryStart[s + 1] - 1. Shapes: [S + 1]. */
+  queryStart = new Uint32Array(0);
+  /** Tokens of the sequence in the cache once this step has run. Shapes: [S]. */
+  contextLength = new Uint32Array(0);
+  /** Token rows whose logits are sampled, in the order of the entries that sample. Shapes: [numSamples]. */
+  sampleRows = new Uint32Array(0);
+  /** Blocks in order of position; 0 after the last block of a row. Shapes: [S][blockTableStride]. */
+  blockTables = new Uint32Array(0);
+
+  constructor(readonly blockSize: number) {}
+
+  /** Fills the arrays for a plan. Mutates: everything above; a larger plan replaces the arrays. */
+  build(plan: StepPlan): this {
+    this.measure(plan);
+    this.reserve();
+    const { blockSize, tokenIds, positions, slots, tokenSequence } = this;
+    const { queryStart, contextLength, sampleRows, blockTables, blockTableStride } = this;
+    let row = 0;
+    let sample = 0;
+    let entryIndex = 0;
+    for (const { sequence, start, numTokens, samples } of plan.entries) {
+      const table = sequence.blockTable;
+      const context = start + numTokens;
+      queryStart[entryIndex] = row;
+      contextLength[entryIndex] = context;
+      for (let position = start; position < context; position++) {
+        tokenIds[row] = sequence.tokenAt(position);
+        positions[row] = position;
+        const offset = position % blockSize;
+        slots[row] = (table[(position - offset) / blockSize] as number) * blockSize + offset;
+        tokenSequence[row++] = entryIndex;
+      }
+      if (samples) sampleRows[sample++] = row - 1;
+      const numBlocks = Math.ceil(context / blockSize);
+      const base = entryIndex * blockTableStride;
+      for (let i = 0; i < numBlocks; i++) blockTables[base + i] = table[i] as number;
+      blockTables.fill(0, base + numBlocks, base + blockTableStride);
+      entryIndex++;
+    }
+    queryStart[entryIndex] = row;
+    return this;
+  }
+
+  private measure(plan: StepPlan): void {
+    let longest = 0;
+    for (const { start, numTokens } of plan.entries) longest = Math.max(longest, start + numTokens);
+    this.numTokens = plan.numTokens;
+    this.numSequences = plan.entries.length;
+    this.numDecodes = plan.numDecodes;
+    this.numSamples = plan.numSamples;
+    this.maxContextLength = longest;
+    this.blockTableStride = Math.ceil(longest / this.blockSize);
+  }
+
+  private reserve(): void {
+    this.tokenIds = grown(this.tokenIds, this.numTokens);
+    this.positions = grown(this.positions, this.numTokens);
+    this.slots = grown(this.slots, this.numTokens);
+    this.tokenSequence = grown(this.tokenSequence, this.numTokens);
+    this.queryStart = grown(this.queryStart, this.numSequences + 1);
+    this.contextLength = grown(this.contextLength, this.numSequences);
+    this.sampleRows = grown(this.sampleRows, this.numSamples);
+    this.blockTables = grown(this.blockTables, this.numSequences * this.blockTableStride);
+  }
+}
+
+/** Doubles, so that a context that grows by a token per step seldom replaces an array. */
+function grown(array: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
+  return array.length >= length ? array : new Uint32Array(Math.max(length, 2 * array.length));
+}

@@ -1,0 +1,246 @@
+/**
+ * The GPU as the engine sees it: buffers, compiled kernels, uploads, and one place where faults surface.
+ *
+ * Owns the opened binding, the kernel cache and the ring of staging buffers. It knows no model and no op.
+ * Next: `recorder.ts` (one step's commands), `kernel.ts`, `binding.ts` (what differs between the two Dawns).
+ */
+import { EngineError } from '../types.ts';
+import type { AdapterInfo, BindingName, DeviceLimits, OpenedBinding, OpenOptions } from './binding.ts';
+import type { GpuBuffer } from './buffer.ts';
+import { Kernel, parseBindings } from './kernel.ts';
+import type { StructLayout } from './layout.ts';
+import { type ParamValue, preprocess } from './preprocess.ts';
+
+/** WebGPU's usage flags, spelled out so that no global of a binding is needed. */
+export const BufferUsage = { mapRead: 1, copySrc: 4, copyDst: 8, uniform: 64, storage: 128 } as const;
+
+/** More un-awaited upload than this piles up staging memory in the driver. Units: bytes. */
+const MAX_PENDING_UPLOAD_BYTES = 64 * 2 ** 20;
+const NUM_STAGING_BUFFERS = 3;
+/** A step that takes longer is a hang: drivers reset the GPU after seconds, software adapters need more. */
+const READ_TIMEOUT_MS = 120_000;
+
+let nextBufferId = 1;
+
+/** What a kernel is compiled from. */
+export interface KernelSource {
+  /** File name in `sources`; also the first part of the label. */
+  readonly entry: string;
+  readonly sources: Readonly<Record<string, string>>;
+  readonly params: Readonly<Record<string, ParamValue>>;
+  /** Layout of the uniform `params`, if the shader has one. */
+  readonly layout: StructLayout | null;
+}
+
+/** An open device. Not safe for use from two steps at once. */
+export class GpuDevice {
+  private readonly kernels = new Map<string, Kernel>();
+  private readonly staging: GpuBuffer[] = [];
+  private stagingTurn = 0;
+  private failure: EngineError | null = null;
+  private pendingUploadBytes = 0;
+
+  private constructor(readonly opened: OpenedBinding) {
+    opened.onUncapturedError((message) => {
+      this.failure ??= new EngineError('gpu-error', message);
+    });
+    void opened.device.lost.then((info) => {
+      if (info.reason !== 'destroyed' || !this.closed) {
+        this.failure = new EngineError('device-lost', `the GPU device was lost: ${info.message || info.reason}`);
+      }
+    });
+  }
+
+  private closed = false;
+
+  /** Opens the adapter through the wanted binding. Throws: EngineError('load-failed') when none is usable. */
+  static async open(binding: BindingName | 'auto', options: OpenOptions): Promise<GpuDevice> {
+    const faults: string[] = [];
+    for (const name of binding === 'auto' ? bindingOrder() : [binding]) {
+      try {
+        return new GpuDevice(await openBinding(name, options));
+      } catch (error) {
+        faults.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    throw new EngineError('load-failed', `no usable GPU (${faults.join('; ')})`);
+  }
+
+  get binding(): BindingName {
+    return this.opened.name;
+  }
+  get adapter(): AdapterInfo {
+    return this.opened.adapterInfo;
+  }
+  get limits(): DeviceLimits {
+    return this.opened.limits;
+  }
+  get hasF16(): boolean {
+    return this.opened.features.has('shader-f16');
+  }
+  get hasSubgroups(): boolean {
+    return this.opened.features.has('subgroups');
+  }
+  /** Compiled kernels so far. */
+  get compiled(): Iterable<Kernel> {
+    return this.kernels.values();
+  }
+
+  /** Throws: the first fault that the device reported since it was opened. */
+  throwIfFailed(): void {
+    if (this.failure) throw this.failure;
+  }
+
+  /** Makes a zero-filled buffer. Units: bytes, rounded up to 16. */
+  createBuffer(label: string, bytes: number, extraUsage = 0): GpuBuffer {
+    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
+    if (size > this.limits.maxBufferSize) {
+      throw new EngineError('load-failed', `${label}: ${size} bytes exceed the device's ${this.limits.maxBufferSize}`);
+    }
+    const usage = BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst | extraUsage;
+    const raw = this.opened.device.createBuffer({ label, size, usage });
+    return { id: nextBufferId++, label, bytes: size, raw };
+  }
+
+  /** Like {@link createBuffer}, but gives null when the device is out of memory. */
+  async tryCreateBuffer(label: string, bytes: number): Promise<GpuBuffer | null> {
+    if (bytes > this.limits.maxBufferSize) return null;
+    const { device } = this.opened;
+    device.pushErrorScope('out-of-memory');
+    device.pushErrorScope('validation');
+    const buffer = this.createBuffer(label, bytes);
+    const invalid = await device.popErrorScope();
+    const exhausted = await device.popErrorScope();
+    if (!invalid && !exhausted) return buffer;
+    buffer.raw.destroy();
+    return null;
+  }
+
+  destroyBuffer(buffer: GpuBuffer): void {
+    buffer.raw.destroy();
+  }
+
+  /** Queues a write. Offset and length must be multiples of 4. */
+  write(buffer: GpuBuffer, byteOffset: number, data: Uint8Array): void {
+    this.opened.device.queue.writeBuffer(buffer.raw, byteOffset, data as Uint8Array<ArrayBuffer>, 0, data.byteLength);
+    this.pendingUploadBytes += data.byteLength;
+  }
+
+  /** Waits once enough uploads are queued, so that the driver's staging memory stays bounded. */
+  async settleUploads(): Promise<void> {
+    if (this.pendingUploadBytes < MAX_PENDING_UPLOAD_BYTES) return;
+    await this.flush();
+  }
+
+  /** Waits until everything queued so far is done. */
+  async flush(): Promise<void> {
+    this.pendingUploadBytes = 0;
+    this.fence ??= this.createBuffer('fence', 16);
+    await this.read(this.fence, 0, 16);
+  }
+
+  private fence: GpuBuffer | null = null;
+
+  /** Reads part of a buffer back, in a submit of its own. For tests and loading; a step uses the recorder. */
+  async read(buffer: GpuBuffer, byteOffset: number, bytes: number): Promise<Uint8Array> {
+    const encoder = this.opened.device.createCommandEncoder({ label: 'read' });
+    return this.submitAndRead(encoder, [], buffer, byteOffset, bytes);
+  }
+
+  /** Submits, then waits for a range of `source`. Throws: EngineError when the device failed. */
+  async submitAndRead(
+    encoder: GPUCommandEncoder,
+    passes: readonly GPUComputePassEncoder[],
+    source: GpuBuffer,
+    byteOffset: number,
+    bytes: number,
+  ): Promise<Uint8Array> {
+    const padded = Math.ceil(bytes / 8) * 8;
+    const staging = this.nextStaging(padded);
+    encoder.copyBufferToBuffer(source.raw, byteOffset, staging.raw, 0, Math.min(padded, source.bytes - byteOffset));
+    this.opened.submit(encoder, passes);
+    const out = new Uint8Array(bytes);
+    try {
+      await this.opened.readStaging(staging.raw, out, READ_TIMEOUT_MS);
+    } catch (error) {
+      // A lost device is reported by a promise: give it a turn to say why before the plain failure is used.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      this.throwIfFailed();
+      throw new EngineError('gpu-error', error instanceof Error ? error.message : String(error));
+    }
+    this.throwIfFailed();
+    return out;
+  }
+
+  private nextStaging(bytes: number): GpuBuffer {
+    const turn = this.stagingTurn++ % NUM_STAGING_BUFFERS;
+    const current = this.staging[turn];
+    if (current && current.bytes >= bytes) return current;
+    current?.raw.destroy();
+    const size = Math.max(4096, 2 ** Math.ceil(Math.log2(bytes)));
+    const usage = BufferUsage.mapRead | BufferUsage.copyDst;
+    const raw = this.opened.device.createBuffer({ label: 'staging', size, usage });
+    const made: GpuBuffer = { id: nextBufferId++, label: 'staging', bytes: size, raw };
+    this.staging[turn] = made;
+    return made;
+  }
+
+  /**
+   * Compiles a variant, or returns it from the cache. A fault in the shader surfaces through {@link throwIfFailed}.
+   * `DUMP_WGSL=<label prefix>` prints the expanded text.
+   */
+  kernel(source: KernelSource): Kernel {
+    const { entry, params, layout } = source;
+    const label = `${entry.replace('.wgsl', '')}(${Object.entries(params)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' ')})`;
+    const cached = this.kernels.get(label);
+    if (cached) return cached;
+    const code = preprocess({ ...source, structs: layout ? { [layout.name]: layout.wgsl } : {} });
+    const dump = process.env.DUMP_WGSL;
+    if (dump && label.startsWith(dump)) console.error(`// ${label}\n${code}`);
+    const bindings = parseBindings(code, label);
+    const uniform = bindings.find((binding) => binding.type === 'uniform');
+    if (Boolean(uniform) !== Boolean(layout))
+      throw new Error(`${label}: the uniform and its layout must come together`);
+    const { device } = this.opened;
+    const bindGroupLayout = device.createBindGroupLayout({
+      label,
+      entries: bindings.map(({ index, type }) => ({
+        binding: index,
+        visibility: 4, // compute
+        buffer:
+          type === 'uniform'
+            ? { type, hasDynamicOffset: true, minBindingSize: layout?.bytes ?? 0 }
+            : { type, hasDynamicOffset: false, minBindingSize: 0 },
+      })),
+    });
+    const pipeline = device.createComputePipeline({
+      label,
+      layout: device.createPipelineLayout({ label, bindGroupLayouts: [bindGroupLayout] }),
+      compute: { module: device.createShaderModule({ label, code }), entryPoint: 'main' },
+    });
+    const storage = bindings.filter((binding) => binding.type !== 'uniform');
+    const paramsBinding = uniform && layout ? { index: uniform.index, layout } : null;
+    const kernel = new Kernel(label, code, pipeline, bindGroupLayout, storage, paramsBinding, device);
+    this.kernels.set(label, kernel);
+    return kernel;
+  }
+
+  /** Destroys the device. Everything made from it is invalid afterwards. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.opened.close();
+  }
+}
+
+/** bun-webgpu encodes cheapest and waits without polling; the other is taken where it has no build or no adapter. */
+function bindingOrder(): readonly BindingName[] {
+  return ['bun-webgpu', 'webgpu'];
+}
+
+async function openBinding(name: BindingName, options: OpenOptions): Promise<OpenedBinding> {
+  if (name === 'webgpu') return (await import('./node-webgpu.ts')).openNodeWebgpu(options);
+  return (await import('./bun-webgpu.ts')).openBunWebgpu(options);
+}

@@ -1,0 +1,71 @@
+/**
+ * The npm `webgpu` binding (dawn.node, a newer Dawn): f16 on every vendor, linux-arm64, more storage buffers.
+ *
+ * Owns its one great trap: the object that `create()` returns is the Dawn instance, and everything under it dies when it is
+ * garbage-collected; so it is kept here for as long as the process lives. Next: `binding.ts` for the contract.
+ */
+import {
+  dawnToggles,
+  type OpenedBinding,
+  type OpenOptions,
+  readAdapterInfo,
+  readLimits,
+  WANTED_FEATURES,
+  wantedLimits,
+} from './binding.ts';
+
+/** Instances, adapters and devices that must never be collected. */
+const kept: unknown[] = [];
+
+/** Opens the default high-performance adapter. Throws: Error when there is none. */
+export async function openNodeWebgpu(options: OpenOptions): Promise<OpenedBinding> {
+  const { create, globals } = await import('webgpu');
+  // Its classes are needed by name (GPUBufferUsage and kin); what bun-webgpu may have installed is the same by value.
+  for (const [name, value] of Object.entries(globals)) {
+    if (!(name in globalThis)) Object.assign(globalThis, { [name]: value });
+  }
+  const toggles = dawnToggles(options);
+  const enable = ['allow_unsafe_apis', 'use_vulkan_memory_model', 'vulkan_enable_f16_on_nvidia', ...toggles.enable];
+  const gpu = create([
+    `enable-dawn-features=${enable.join(',')}`,
+    `disable-dawn-features=${toggles.disable.join(',')}`,
+  ]) as GPU;
+  kept.push(gpu);
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter) throw new Error('no WebGPU adapter: no Vulkan, Metal or D3D12 driver was found');
+  kept.push(adapter);
+  const adapterInfo = readAdapterInfo(adapter);
+  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits: wantedLimits(adapter) });
+  kept.push(device);
+  return {
+    name: 'webgpu',
+    device,
+    adapterInfo,
+    features: new Set<string>(requiredFeatures),
+    limits: readLimits(device),
+    onUncapturedError(listener) {
+      device.onuncapturederror = (event) => listener(event.error.message);
+    },
+    submit(encoder) {
+      device.queue.submit([encoder.finish()]);
+    },
+    async readStaging(staging, into, timeoutMs) {
+      const bytes = Math.ceil(into.byteLength / 8) * 8;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const timeout = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`the GPU did not finish within ${timeoutMs} ms`)), timeoutMs);
+      });
+      try {
+        await Promise.race([staging.mapAsync(GPUMapMode.READ, 0, bytes), timeout]);
+      } finally {
+        clearTimeout(timer);
+      }
+      into.set(new Uint8Array(staging.getMappedRange(0, bytes), 0, into.byteLength));
+      staging.unmap();
+    },
+    close() {
+      device.destroy();
+    },
+  };
+}

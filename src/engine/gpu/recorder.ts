@@ -1,0 +1,129 @@
+/**
+ * Records one step: all dispatches in one compute pass, all parameters and arrays in one upload.
+ *
+ * Owns the step's arena: a single buffer, bound as `step` for arrays and, by dynamic offset, as the uniform `params` of
+ * every dispatch. Nothing is allocated on the GPU in a step. Knows no op. Next: `ops/*.ts` call `dispatch`.
+ */
+import type { GpuBuffer } from './buffer.ts';
+import { BufferUsage, type GpuDevice } from './device.ts';
+import type { Bindable, Kernel } from './kernel.ts';
+
+/** Room for parameters besides the arrays. Units: bytes. */
+const PARAMS_BYTES = 512 * 1024;
+
+/** Records and submits steps on one device. */
+export class Recorder {
+  /** Bind this as `step` to read the arrays added by {@link words}. */
+  readonly arena: GpuBuffer;
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private readonly asWords: Uint32Array;
+  private readonly paramAlignment: number;
+  private readonly dynamicOffset = new Uint32Array(1);
+  private used = 0;
+  private encoder: GPUCommandEncoder | null = null;
+  private pass: GPUComputePassEncoder | null = null;
+  private readonly passes: GPUComputePassEncoder[] = [];
+  private currentPipeline: Kernel | null = null;
+  /** Dispatches in the step so far. */
+  numDispatches = 0;
+
+  /** `arrayBytes`: the most that the arrays of one step can take. */
+  constructor(
+    readonly device: GpuDevice,
+    arrayBytes: number,
+  ) {
+    const capacity = Math.ceil(arrayBytes / 256) * 256 + PARAMS_BYTES;
+    this.arena = device.createBuffer('step arena', capacity, BufferUsage.uniform);
+    this.bytes = new Uint8Array(this.arena.bytes);
+    this.view = new DataView(this.bytes.buffer);
+    this.asWords = new Uint32Array(this.bytes.buffer);
+    this.paramAlignment = Math.max(16, device.limits.minUniformBufferOffsetAlignment);
+  }
+
+  /** Copies an array into the step. Returns its offset in the arena. Units: 4-byte words. */
+  words(source: Uint32Array | Int32Array | Float32Array, count: number = source.length): number {
+    const at = this.reserve(count * 4, 4);
+    const words = new Uint32Array(source.buffer, source.byteOffset, count);
+    this.asWords.set(words, at / 4);
+    return at / 4;
+  }
+
+  private reserve(bytes: number, alignment: number): number {
+    const at = Math.ceil(this.used / alignment) * alignment;
+    if (at + bytes > this.bytes.byteLength) {
+      this.reset();
+      throw new Error(`the step needs more than ${this.bytes.byteLength} bytes of parameters and arrays`);
+    }
+    this.used = at + bytes;
+    return at;
+  }
+
+  /** Adds a dispatch. Grid in workgroups; a zero dimension is skipped. */
+  dispatch(
+    kernel: Kernel,
+    buffers: Readonly<Record<string, Bindable>>,
+    params: Readonly<Record<string, number>> | null,
+    x: number,
+    y = 1,
+    z = 1,
+  ): void {
+    if (x === 0 || y === 0 || z === 0) return;
+    const pass = this.openPass();
+    const group = kernel.bindGroup(buffers, this.arena);
+    if (kernel !== this.currentPipeline) {
+      pass.setPipeline(kernel.pipeline);
+      this.currentPipeline = kernel;
+    }
+    if (kernel.params) {
+      const { layout } = kernel.params;
+      const at = this.reserve(layout.bytes, this.paramAlignment);
+      layout.write(this.view, at, params ?? {});
+      this.dynamicOffset[0] = at;
+      pass.setBindGroup(0, group, this.dynamicOffset, 0, 1);
+    } else {
+      pass.setBindGroup(0, group);
+    }
+    pass.dispatchWorkgroups(x, y, z);
+    this.numDispatches++;
+  }
+
+  /** Submits without waiting. */
+  submit(): void {
+    const encoder = this.finishPass();
+    if (encoder) this.device.opened.submit(encoder, this.passes);
+    this.reset();
+  }
+
+  /** Submits and waits for the first `bytes` of `source`. Throws: EngineError when the device failed. */
+  async submitAndRead(source: GpuBuffer, bytes: number): Promise<Uint8Array> {
+    const encoder = this.finishPass() ?? this.device.opened.device.createCommandEncoder({ label: 'step' });
+    const passes = [...this.passes];
+    this.reset();
+    return this.device.submitAndRead(encoder, passes, source, 0, bytes);
+  }
+
+  /** Drops what was recorded, after a fault while recording. */
+  reset(): void {
+    this.pass = null;
+    this.encoder = null;
+    this.passes.length = 0;
+    this.currentPipeline = null;
+    this.used = 0;
+    this.numDispatches = 0;
+  }
+
+  private openPass(): GPUComputePassEncoder {
+    if (this.pass) return this.pass;
+    this.encoder = this.device.opened.device.createCommandEncoder({ label: 'step' });
+    this.pass = this.encoder.beginComputePass({ label: 'step' });
+    this.passes.push(this.pass);
+    return this.pass;
+  }
+
+  private finishPass(): GPUCommandEncoder | null {
+    if (this.used > 0) this.device.write(this.arena, 0, this.bytes.subarray(0, Math.ceil(this.used / 4) * 4));
+    this.pass?.end();
+    return this.encoder;
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * How many KV blocks, tokens per step and sampled rows fit: pure arithmetic over the device's limits and a memory budget.
+ *
+ * Owns no GPU and allocates nothing; `local-engine.ts` feeds it and prints its notices. Next: `scheduler-options.ts`.
+ */
+import type { EngineConfig } from '../config/server-config.ts';
+import type { ModelSpec } from './models/spec.ts';
+import { EngineError } from './types.ts';
+
+export interface MemoryLimits {
+  /** Largest buffer that a kernel can bind. Units: bytes. */
+  readonly bindingBytes: number;
+  /** What weights, cache and activations may take together. Units: bytes. */
+  readonly totalBytes: number;
+  readonly weightBytes: number;
+  readonly isSoftware: boolean;
+}
+
+export interface MemoryPlan {
+  readonly kvFormat: 'f32' | 'f16';
+  readonly blockSize: number;
+  readonly numBlocks: number;
+  readonly maxModelLen: number;
+  readonly maxNumSeqs: number;
+  readonly maxNumBatchedTokens: number;
+  /** Rows of logits that fit one binding. */
+  readonly maxSampleRows: number;
+  readonly kvCacheBytes: number;
+  /** What was clipped and why, one sentence each. */
+  readonly notices: readonly string[];
+}
+
+/** Tokens of one step unless set: enough to fill a GPU, and short enough on a CPU that others are not held up. */
+const DEFAULT_BATCHED_TOKENS = { gpu: 2048, software: 512 };
+/** Left free for the driver and for the pipelines. */
+const SLACK_BYTES = 64 * 2 ** 20;
+
+/** Plans the cache. Throws: EngineError('load-failed') when not even one sequence of two blocks fits. */
+export function planMemory(spec: ModelSpec, config: EngineConfig, limits: MemoryLimits): MemoryPlan {
+  const notices: string[] = [];
+  const { blockSize } = config;
+  const kvFormat = config.kvCacheDtype === 'float32' ? 'f32' : 'f16';
+  const elementBytes = kvFormat === 'f32' ? 4 : 2;
+
+  const widest = Math.max(spec.ffn, spec.hidden, (spec.heads + 2 * spec.kvHeads) * spec.headDim) + 8;
+  const wantedTokens =
+    config.maxNumBatchedTokens ?? (limits.isSoftware ? DEFAULT_BATCHED_TOKENS.software : DEFAULT_BATCHED_TOKENS.gpu);
+  const maxNumBatchedTokens = clip('MAX_NUM_BATCHED_TOKENS', wantedTokens, Math.floor(limits.bindingBytes / (4 * widest)));
+  const maxSampleRows = Math.floor(limits.bindingBytes / (4 * (spec.vocab + 8)));
+  const maxNumSeqs = clip('MAX_NUM_SEQS', config.maxNumSeqs, Math.min(maxSampleRows, maxNumBatchedTokens));
+
+  const layerBlockBytes = blockSize * spec.kvHeads * spec.headDim * elementBytes;
+  const blockBytes = 2 * spec.layers.length * layerBlockBytes;
+  const activationBytes = 4 * (maxNumBatchedTokens * widest * 4 + maxNumSeqs * (spec.vocab + spec.hidden));
+  const free = limits.totalBytes * config.gpuMemoryUtilization - limits.weightBytes - activationBytes - SLACK_BYTES;
+  const wantedLen = config.maxModelLen ?? spec.maxPositions;
+  const useful = maxNumSeqs * Math.ceil(wantedLen / blockSize);
+  const byMemory = Math.floor(free / blockBytes);
+  const byBinding = Math.floor(limits.bindingBytes / layerBlockBytes);
+  const numBlocks = config.numGpuBlocksOverride
+    ? clip('NUM_GPU_BLOCKS_OVERRIDE', config.numGpuBlocksOverride, byBinding)
+    : Math.min(byMemory, byBinding, useful);
+  if (numBlocks * blockSize < 2) {
+    const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+    throw new EngineError(
+      'load-failed',
+      `no room for a KV cache: of ${mib(limits.totalBytes)}, weights take ${mib(limits.weightBytes)} and activations ${mib(activationBytes)}`,
+    );
+  }
+  const maxModelLen = clip('MAX_MODEL_LEN', wantedLen, numBlocks * blockSize);
+  return {
+    kvFormat,
+    blockSize,
+    numBlocks,
+    maxModelLen,
+    maxNumSeqs,
+    maxNumBatchedTokens,
+    maxSampleRows,
+    kvCacheBytes: numBlocks * blockBytes,
+    notices,
+  };
+
+  function clip(name: string, wanted: number, most: number): number {
+    if (wanted <= most) return wanted;
+    notices.push(`${name} is ${wanted}, but only ${most} fit: clipped`);
+    return Math.max(1, most);
+  }
+}
+
+/** The plan with half the blocks, after an allocation failed. */
+export function halvedPlan(plan: MemoryPlan): MemoryPlan {
+  const numBlocks = Math.floor(plan.numBlocks / 2);
+  if (numBlocks * plan.blockSize < 2) throw new EngineError('load-failed', 'the GPU is out of memory for a KV cache');
+  const maxModelLen = Math.min(plan.maxModelLen, numBlocks * plan.blockSize);
+  const notice = `the GPU could not hold ${plan.numBlocks} KV blocks: ${numBlocks} are tried`;
+  return { ...plan, numBlocks, maxModelLen, kvCacheBytes: plan.kvCacheBytes / 2, notices: [...plan.notices, notice] };
+}

@@ -1,0 +1,65 @@
+/**
+ * What the scheduler decides and gives back: the plan of one step, and the events that its results make.
+ *
+ * Owns only types. A plan says "sequence -> number of tokens"; prefill, a chunk of it, decode, recompute after
+ * preemption and later prefix hits or speculative tokens are all that one statement.
+ * Next: `scheduler.ts` (makes plans), `batch.ts` (flattens them).
+ */
+
+import type { Sequence } from './sequence.ts';
+import type { TokenEvent, TokenLogprobs } from './types.ts';
+
+/** The part of one sequence that a step computes: tokens `start` to `start + numTokens - 1`. */
+export interface StepEntry {
+  readonly sequence: Sequence;
+  /** Position of the first token. */
+  readonly start: number;
+  readonly numTokens: number;
+  /** True when the last of these tokens is the sequence's newest: its logits choose the next token. */
+  readonly samples: boolean;
+}
+
+/** One step. An empty plan (no entries) needs no run and no commit. */
+export interface StepPlan {
+  /** Decode entries first: one token each, all sampling; prefill entries after them. A sequence occurs at most once. */
+  readonly entries: readonly StepEntry[];
+  readonly numDecodes: number;
+  readonly numTokens: number;
+  readonly numSamples: number;
+  /** Ids of the sequences that lost their blocks while this was planned; they are computed again later. */
+  readonly preempted: readonly string[];
+}
+
+/** What sampling gave for one entry. */
+export interface SampledToken {
+  readonly tokenId: number;
+  readonly logprobs: TokenLogprobs | null;
+}
+
+/** An event and the request that it belongs to. */
+export interface SequenceEvent {
+  readonly requestId: string;
+  readonly event: TokenEvent;
+}
+
+/** What a committed step changed. */
+export interface CommitResult {
+  /** In the order of the plan's entries; at most one per sequence. */
+  readonly events: readonly SequenceEvent[];
+  /** The sequences that left with this step, also those aborted during it: what is kept for them elsewhere can go. */
+  readonly finished: readonly Sequence[];
+}
+
+/** Gauges and counters of the scheduler. Counters only grow. */
+export interface SchedulerStats {
+  readonly numRunning: number;
+  readonly numWaiting: number;
+  readonly numBlocks: number;
+  readonly numFreeBlocks: number;
+  readonly numPreemptions: number;
+  /** Committed steps. */
+  readonly numSteps: number;
+  /** Prompt tokens of the sequences that have a first token; recomputing counts nothing. */
+  readonly promptTokens: number;
+  readonly generationTokens: number;
+}

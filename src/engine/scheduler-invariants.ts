@@ -1,0 +1,66 @@
+/**
+ * What must hold between any two calls of the scheduler.
+ *
+ * Owns the checks alone: it changes nothing and is no part of a step. Tests run it after every step.
+ * Next: `scheduler.ts`.
+ */
+
+import type { BlockPool } from './block-pool.ts';
+import type { StepPlan } from './plan.ts';
+import type { Sequence } from './sequence.ts';
+import type { SequenceQueue } from './sequence-queue.ts';
+
+/** The scheduler's state, laid open. */
+export interface SchedulerState {
+  readonly pool: BlockPool;
+  readonly live: ReadonlyMap<string, Sequence>;
+  readonly waiting: SequenceQueue;
+  readonly running: SequenceQueue;
+  readonly inFlight: StepPlan | null;
+  readonly maxNumSeqs: number;
+}
+
+/** Checks queues, sequences and pool against each other. Throws: Error that names the first fault. */
+export function assertSchedulerInvariants(state: SchedulerState): void {
+  state.pool.assertInvariants();
+  assertQueues(state);
+  assertSequences(state);
+  assertOwners(state);
+}
+
+function assertQueues({ live, waiting, running, maxNumSeqs }: SchedulerState): void {
+  for (const queue of [waiting, running]) {
+    queue.assertInvariants();
+    for (const s of queue.items) if (live.get(s.id) !== s) throw new Error(`${s.id} is queued but not live`);
+  }
+  if (live.size !== waiting.length + running.length) throw new Error('a live sequence is in no queue');
+  if (running.length > maxNumSeqs) throw new Error(`${running.length} sequences run, at most ${maxNumSeqs} may`);
+}
+
+function assertSequences({ pool, waiting, running }: SchedulerState): void {
+  for (const s of waiting.items) {
+    const hasState = s.blockTable.length > 0 || s.numComputedTokens > 0 || s.inFlight;
+    if (s.status !== 'waiting' || hasState) throw new Error(`${s.id} waits but holds state`);
+  }
+  for (const s of running.items) {
+    if (s.status !== 'running' || s.numRemaining < 1) throw new Error(`${s.id} runs but has nothing to compute`);
+    if (s.blockTable.length < pool.blocksFor(s.numComputedTokens)) throw new Error(`${s.id} lacks blocks`);
+    if (s.outputIds.length >= s.maxTokens) throw new Error(`${s.id} runs beyond its limit`);
+  }
+}
+
+/** Each held block has one owner (prefixes are not shared yet): a running sequence, or one aborted during the step. */
+function assertOwners({ pool, running, inFlight }: SchedulerState): void {
+  const owners = new Uint32Array(pool.numBlocks);
+  const dropped = (inFlight?.entries ?? []).map((entry) => entry.sequence).filter((s) => s.status === 'finished');
+  for (const { id, blockTable } of [...running.items, ...dropped]) {
+    for (const block of blockTable) {
+      if (owners[block] !== 0) throw new Error(`block ${block} of ${id} has another owner`);
+      owners[block] = 1;
+    }
+  }
+  owners.forEach((count, block) => {
+    if (count !== pool.refCount(block))
+      throw new Error(`block ${block}: ${count} owners, ${pool.refCount(block)} references`);
+  });
+}

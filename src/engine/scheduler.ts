@@ -1,0 +1,254 @@
+/**
+ * Which tokens of which sequences the next step computes, and what its results mean.
+ *
+ * Owns the queues, the block pool and the policy. Pure: no GPU, no clock, no await, no randomness; the same calls
+ * give the same plans. A step is `plan()`, somebody runs it, `commit()`. One token budget goes to decodes first, then
+ * to prompts that are partly computed, then to new ones in strict order: who does not fit holds up those behind.
+ * One step is in flight at a time. For several, `plan` would advance `numComputedTokens` and reserve a place for each
+ * token not sampled yet, `inFlight` would be a count, and freed blocks would wait for the last step that writes them.
+ * Next: `plan.ts` (the values), `sequence.ts` (the state), `batch.ts` (plan -> arrays).
+ */
+
+import { BlockPool } from './block-pool.ts';
+import type { CommitResult, SampledToken, SchedulerStats, SequenceEvent, StepEntry, StepPlan } from './plan.ts';
+import { assertSchedulerInvariants } from './scheduler-invariants.ts';
+import {
+  assertRequestFits,
+  drawSeed,
+  invalidRequest,
+  resolveSchedulerOptions,
+  type SchedulerOptions,
+} from './scheduler-options.ts';
+import { type Finish, Sequence } from './sequence.ts';
+import { SequenceQueue } from './sequence-queue.ts';
+import type { GenerateRequest, TokenEvent } from './types.ts';
+
+const ABORTED: TokenEvent = { tokenId: -1, logprobs: null, finishReason: 'abort', stopTokenId: null };
+
+/** Continuous batching over a paged KV cache. Throws: RangeError for options that contradict each other. */
+export class Scheduler {
+  /** The options with the clipping applied: what buffers must be sized for. */
+  readonly options: SchedulerOptions;
+  private readonly pool: BlockPool;
+  private readonly eosTokenIds: ReadonlySet<number>;
+  /** Everything not finished, by request id. */
+  private readonly live = new Map<string, Sequence>();
+  /** Both queues are in the order of the policy: the first one runs first and is preempted last. */
+  private readonly waiting: SequenceQueue;
+  private readonly running: SequenceQueue;
+  private inFlight: StepPlan | null = null;
+  private numArrivals = 0;
+  private numPreemptions = 0;
+  private numSteps = 0;
+  private promptTokens = 0;
+  private generationTokens = 0;
+
+  constructor(options: SchedulerOptions) {
+    this.options = resolveSchedulerOptions(options);
+    this.pool = new BlockPool(options.numBlocks, options.blockSize);
+    this.eosTokenIds = new Set(options.eosTokenIds);
+    this.waiting = new SequenceQueue(options.policy);
+    this.running = new SequenceQueue(options.policy);
+  }
+
+  get hasWork(): boolean {
+    return this.live.size > 0;
+  }
+
+  get stats(): SchedulerStats {
+    return {
+      numRunning: this.running.length,
+      numWaiting: this.waiting.length,
+      numBlocks: this.pool.numBlocks,
+      numFreeBlocks: this.pool.numFree,
+      numPreemptions: this.numPreemptions,
+      numSteps: this.numSteps,
+      promptTokens: this.promptTokens,
+      generationTokens: this.generationTokens,
+    };
+  }
+
+  /**
+   * Queues a request. `maxTokens` is clipped so that prompt and output fit into `maxModelLen`.
+   * Throws: EngineError 'invalid-request' when it can never run.
+   * Mutates: the queue.
+   */
+  add(request: GenerateRequest): void {
+    if (this.live.has(request.id)) throw invalidRequest(`request ${request.id} is in progress already`);
+    assertRequestFits(request, this.options);
+    const sequence = new Sequence(request, {
+      arrival: this.numArrivals,
+      maxTokens: Math.min(request.params.maxTokens, this.options.maxModelLen - request.promptTokenIds.length),
+      seed: drawSeed(this.options.seed, this.numArrivals),
+    });
+    this.numArrivals++;
+    this.live.set(sequence.id, sequence);
+    this.waiting.insert(sequence);
+  }
+
+  /**
+   * Ends a request now and gives its last event, once; null when no such request is in progress.
+   * Safe between `plan` and `commit`: the result of that step is dropped, and its blocks stay held until then.
+   * Mutates: the queues; its id may be used again at once.
+   */
+  abort(requestId: string): SequenceEvent | null {
+    const sequence = this.live.get(requestId);
+    if (sequence === undefined) return null;
+    this.live.delete(requestId);
+    (sequence.status === 'running' ? this.running : this.waiting).remove(sequence);
+    sequence.status = 'finished';
+    if (!sequence.inFlight) this.release(sequence);
+    return { requestId, event: ABORTED };
+  }
+
+  /**
+   * Decides the next step and takes the blocks that it needs. Where there is work there is at least one entry.
+   * Throws: Error when the step before has not been committed.
+   * Mutates: queues and blocks; tokens not before `commit`.
+   */
+  plan(): StepPlan {
+    if (this.inFlight !== null) throw new Error('the step before has not been committed');
+    const { maxNumBatchedTokens, maxNumSeqs, enableChunkedPrefill } = this.options;
+    const decodes: StepEntry[] = [];
+    const prefills: StepEntry[] = [];
+    const preempted: string[] = [];
+    let budget = maxNumBatchedTokens;
+    const schedule = (sequence: Sequence, numTokens: number) => {
+      const remaining = sequence.numRemaining;
+      const entry = { sequence, start: sequence.numComputedTokens, numTokens, samples: numTokens === remaining };
+      (remaining === 1 ? decodes : prefills).push(entry);
+      sequence.inFlight = true;
+      budget -= numTokens;
+    };
+
+    // The queue is in order of rank and shrinks from its end: whoever is preempted here has not been scheduled yet.
+    for (const sequence of this.running.items) {
+      if (sequence.numRemaining === 1 && this.growOrPreempt(sequence, preempted)) schedule(sequence, 1);
+    }
+    for (const sequence of this.running.items) {
+      if (sequence.numRemaining > 1 && budget > 0) schedule(sequence, Math.min(sequence.numRemaining, budget));
+    }
+    // Who has just been preempted is the first to wait; taking it back in the same step would be thrashing.
+    while (preempted.length === 0 && budget > 0 && this.running.length < maxNumSeqs) {
+      const [sequence] = this.waiting.items;
+      if (sequence === undefined) break;
+      if (!enableChunkedPrefill && sequence.numRemaining > budget) break;
+      if (!this.tryAdmit(sequence)) break;
+      schedule(sequence, Math.min(sequence.numRemaining, budget));
+    }
+
+    const entries = decodes.concat(prefills);
+    const numSamples = entries.reduce((count, entry) => count + (entry.samples ? 1 : 0), 0);
+    const numTokens = maxNumBatchedTokens - budget;
+    const plan: StepPlan = { entries, numDecodes: decodes.length, numTokens, numSamples, preempted };
+    if (entries.length > 0) this.inFlight = plan;
+    return plan;
+  }
+
+  /**
+   * Takes the results of the step in flight: `sampled` has one for each entry that samples, in their order.
+   * Throws: Error for another plan or a wrong number of results; nothing has changed then.
+   * Mutates: sequences, queues and blocks.
+   */
+  commit(plan: StepPlan, sampled: ArrayLike<SampledToken>): CommitResult {
+    if (plan.entries.length === 0) return { events: [], finished: [] };
+    if (plan !== this.inFlight) throw new Error('this plan is not in flight');
+    if (sampled.length !== plan.numSamples) throw new Error(`${sampled.length} results for ${plan.numSamples} samples`);
+    this.inFlight = null;
+    this.numSteps++;
+    const events: SequenceEvent[] = [];
+    const finished: Sequence[] = [];
+    let sampleIndex = 0;
+    for (const { sequence, numTokens, samples } of plan.entries) {
+      const result = samples ? sampled[sampleIndex++] : undefined;
+      sequence.inFlight = false;
+      if (sequence.status === 'finished') {
+        this.release(sequence);
+        finished.push(sequence);
+        continue;
+      }
+      sequence.numComputedTokens += numTokens;
+      if (result === undefined) continue;
+      const finish = this.append(sequence, result.tokenId);
+      events.push({ requestId: sequence.id, event: tokenEvent(result, finish) });
+      if (finish === null) continue;
+      this.live.delete(sequence.id);
+      this.running.remove(sequence);
+      sequence.status = 'finished';
+      this.release(sequence);
+      finished.push(sequence);
+    }
+    return { events, finished };
+  }
+
+  /** Checks queues, block tables and pool against each other. Throws: Error that names the first fault. */
+  assertInvariants(): void {
+    const { pool, live, waiting, running, inFlight } = this;
+    assertSchedulerInvariants({ pool, live, waiting, running, inFlight, maxNumSeqs: this.options.maxNumSeqs });
+  }
+
+  /**
+   * Moves the first waiting sequence to the running ones, with blocks for all tokens that it has now: a prompt in
+   * chunks never waits for blocks half-way.
+   * Watermark: beside others it is taken only if a block stays free for each sequence, itself included, that may still
+   * need one. So no admission leads to a preemption within the next `blockSize` steps.
+   */
+  private tryAdmit(sequence: Sequence): boolean {
+    const needed = this.pool.blocksFor(sequence.numTokens);
+    let reserve = 0;
+    if (this.running.length > 0) {
+      for (const other of this.running.items) reserve += this.mayGrow(other, other.blockTable.length) ? 1 : 0;
+      reserve += this.mayGrow(sequence, needed) ? 1 : 0;
+    }
+    if (needed + reserve > this.pool.numFree || !this.tryGrow(sequence)) return false;
+    this.waiting.shift();
+    sequence.status = 'running';
+    this.running.insert(sequence);
+    return true;
+  }
+
+  /** Gives a decode its block, at the cost of the last in rank; false when that was the sequence itself. */
+  private growOrPreempt(sequence: Sequence, preempted: string[]): boolean {
+    while (!this.tryGrow(sequence)) {
+      const victim = this.running.pop();
+      if (victim === undefined) throw new Error(`no blocks for ${sequence.id} alone`);
+      this.release(victim);
+      victim.status = 'waiting';
+      this.waiting.insert(victim);
+      this.numPreemptions++;
+      preempted.push(victim.id);
+      if (victim === sequence) return false;
+    }
+    return true;
+  }
+
+  /** Extends the block table to all tokens that the sequence has now. */
+  private tryGrow(sequence: Sequence): boolean {
+    const missing = this.pool.blocksFor(sequence.numTokens) - sequence.blockTable.length;
+    if (missing <= 0) return true;
+    const allocation = this.pool.tryAllocate(missing);
+    if (!allocation.ok) return false;
+    for (const block of allocation.blocks) sequence.blockTable.push(block);
+    return true;
+  }
+
+  private mayGrow(sequence: Sequence, numBlocks: number): boolean {
+    return this.pool.blocksFor(sequence.maxCachedTokens) > numBlocks;
+  }
+
+  private release(sequence: Sequence): void {
+    this.pool.free(sequence.blockTable);
+    sequence.blockTable.length = 0;
+    sequence.numComputedTokens = 0;
+  }
+
+  private append(sequence: Sequence, tokenId: number): Finish | null {
+    if (sequence.outputIds.length === 0) this.promptTokens += sequence.promptIds.length;
+    this.generationTokens++;
+    return sequence.append(tokenId, this.eosTokenIds);
+  }
+}
+
+function tokenEvent({ tokenId, logprobs }: SampledToken, finish: Finish | null): TokenEvent {
+  return { tokenId, logprobs, finishReason: finish?.reason ?? null, stopTokenId: finish?.stopTokenId ?? null };
+}

@@ -1,0 +1,102 @@
+/**
+ * One sequence in progress: its tokens, how far they are in the KV cache, and its block table.
+ *
+ * Owns the state of a request and the rule that ends it. Knows no other sequence, no queue and no budget; only the
+ * scheduler changes it, everybody else reads. Tokens outlive preemption: what is lost is cache, and
+ * computing prompt and output again restores it without a second event.
+ * Next: `scheduler.ts` (who runs when), `batch.ts` (what of it goes to the GPU).
+ */
+
+import type { FinishReason, GenerateRequest, SamplingParams } from './types.ts';
+
+/** `waiting`: holds no blocks; `running`: holds blocks; `finished`: left the scheduler (also by abort). */
+export type SequenceStatus = 'waiting' | 'running' | 'finished';
+
+/** Two u32 words, [low, high]. */
+export type Seed = readonly [number, number];
+
+/** Why a sequence ended with its newest token. */
+export interface Finish {
+  readonly reason: FinishReason;
+  /** See {@link TokenEvent.stopTokenId}. */
+  readonly stopTokenId: number | null;
+}
+
+/** What the scheduler settled when it took a request. */
+export interface SequenceSettings {
+  /** Count of requests taken before this one: the order of arrival. */
+  readonly arrival: number;
+  /** At most `params.maxTokens`, clipped to the model's length. */
+  readonly maxTokens: number;
+  /** Used when the request names none. */
+  readonly seed: Seed;
+}
+
+/** The state of one request. Mutates: by {@link Scheduler} alone. */
+export class Sequence {
+  readonly id: string;
+  readonly promptIds: Uint32Array;
+  readonly params: SamplingParams;
+  readonly priority: number;
+  readonly arrival: number;
+  readonly maxTokens: number;
+  readonly seed: Seed;
+  /** Sampled tokens, oldest first. */
+  readonly outputIds: number[] = [];
+  /** Blocks in order of position: token p lies in `blockTable[floor(p / blockSize)]`. */
+  readonly blockTable: number[] = [];
+  /** Tokens from the start whose keys and values are in the cache; steps in flight do not count yet. */
+  numComputedTokens = 0;
+  status: SequenceStatus = 'waiting';
+  /** True between a plan that holds it and that plan's commit: its blocks must stay, the GPU may write them. */
+  inFlight = false;
+
+  constructor(request: GenerateRequest, settings: SequenceSettings) {
+    this.id = request.id;
+    this.promptIds = Uint32Array.from(request.promptTokenIds);
+    this.params = request.params;
+    this.priority = request.priority;
+    this.arrival = settings.arrival;
+    this.maxTokens = settings.maxTokens;
+    this.seed = request.params.seed ?? settings.seed;
+  }
+
+  /** Prompt and output. */
+  get numTokens(): number {
+    return this.promptIds.length + this.outputIds.length;
+  }
+
+  /** Tokens that are not in the cache; 1 = decode: only the newest one is missing. */
+  get numRemaining(): number {
+    return this.numTokens - this.numComputedTokens;
+  }
+
+  /** Most tokens that can ever be in the cache: the last sampled one is never computed. */
+  get maxCachedTokens(): number {
+    return this.promptIds.length + this.maxTokens - 1;
+  }
+
+  /** The token at a position of prompt followed by output. Throws: RangeError beyond the newest token. */
+  tokenAt(position: number): number {
+    const prompt = this.promptIds;
+    const token = position < prompt.length ? prompt[position] : this.outputIds[position - prompt.length];
+    if (token === undefined) throw new RangeError(`sequence ${this.id} has no token at ${position}`);
+    return token;
+  }
+
+  /**
+   * Takes a sampled token and says whether the sequence ends with it.
+   * A stop token counts only where sampling does not mask it: after the first `minTokens`; the limit always does.
+   * With `ignoreEos` an end-of-sequence id is a token like any other, also as a stop token.
+   * Mutates: `outputIds`.
+   */
+  append(tokenId: number, eosTokenIds: ReadonlySet<number>): Finish | null {
+    const { ignoreEos, minTokens, stopTokenIds } = this.params;
+    this.outputIds.push(tokenId);
+    if (this.outputIds.length > minTokens) {
+      if (!ignoreEos && eosTokenIds.has(tokenId)) return { reason: 'stop', stopTokenId: null };
+      if (stopTokenIds.includes(tokenId)) return { reason: 'stop', stopTokenId: tokenId };
+    }
+    return this.outputIds.length >= this.maxTokens ? { reason: 'length', stopTokenId: null } : null;
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * From tensors in files to matrices and vectors on the GPU: chunk by chunk, converted, padded and sharded by rows.
+ *
+ * Owns the buffers' shapes and the progress count; never holds more than one chunk of a file in memory. It knows tensor names
+ * only as strings. Next: `models/weights.ts` (which tensors a model has), `convert.ts`, `weight-files.ts`.
+ */
+import type { GpuDevice } from '../gpu/device.ts';
+import { type Matrix, type MatrixShard, rowBytes, type StoredFormat, type Vector } from '../ops/tensor.ts';
+import { EngineError } from '../types.ts';
+import { ChunkConverter } from './convert.ts';
+import { assertFloatEntry, type FloatTensorEntry, tensorError } from './tensor-entry.ts';
+import type { WeightFiles } from './weight-files.ts';
+
+/** One read and one upload. Units: bytes of the file. */
+const CHUNK_BYTES = 8 * 2 ** 20;
+/** Larger buffers are refused by some drivers although the limit allows them. */
+const MAX_SHARD_BYTES = 2 ** 30;
+
+/** The setting `DTYPE`, or null to keep what the file has. */
+export type WantedFormat = StoredFormat | null;
+
+/** Loads tensors of one checkpoint onto one device. */
+export class WeightLoader {
+  /** Bytes on the GPU so far. */
+  storedBytes = 0;
+  /** Bytes read from files so far. */
+  readBytes = 0;
+  /** Values that did not fit into f16 and were clamped, by tensor. */
+  readonly overflowed = new Map<string, number>();
+  readonly used = new Set<string>();
+  private readonly chunk = new Uint8Array(CHUNK_BYTES);
+  private readonly converted = new Uint8Array(2 * CHUNK_BYTES);
+  private padded = new Uint8Array(0);
+
+  constructor(
+    private readonly device: GpuDevice,
+    private readonly files: WeightFiles,
+    private readonly format: WantedFormat,
+    private readonly onRead: (readBytes: number) => void,
+  ) {}
+
+  has(name: string): boolean {
+    return this.files.has(name);
+  }
+
+  /**
+   * One matrix from tensors stacked by rows. Shapes: each tensor [rows[i], columns].
+   * Throws: EngineError naming tensor and file when one is missing or has another shape.
+   */
+  async matrix(names: readonly string[], rows: readonly number[], columns: number): Promise<Matrix> {
+    const entries = names.map((name, i) => this.entry(name, [rows[i] ?? 0, columns]));
+    const format = this.format ?? storedFormat(entries[0] as FloatTensorEntry);
+    const totalRows = rows.reduce((a, b) => a + b, 0);
+    const shards = this.allocateShards(names[0] ?? '', format, totalRows, columns);
+    let firstRow = 0;
+    for (const entry of entries) {
+      await this.fill(entry, format, columns, shards, firstRow);
+      firstRow += entry.shape[0] ?? 0;
+    }
+    return { format, rows: totalRows, columns, shards };
+  }
+
+  /** One f32 vector from tensors put end to end. */
+  async vector(names: readonly string[], lengths: readonly number[]): Promise<Vector> {
+    const length = lengths.reduce((a, b) => a + b, 0);
+    const bytes = new Uint8Array(length * 4);
+    let at = 0;
+    for (const [i, name] of names.entries()) {
+      const entry = this.entry(name, [lengths[i] ?? 0]);
+      const source = new Uint8Array(entry.byteLength);
+      await this.files.read(name, source, 0);
+      const target = bytes.subarray(at, at + (lengths[i] ?? 0) * 4);
+      target.set(new ChunkConverter(entry.dtype, 'f32').convert(source, new Uint8Array(target.length)));
+      at += target.length;
+      this.count(entry.byteLength);
+    }
+    const buffer = this.device.createBuffer(names[0] ?? 'vector', bytes.length);
+    this.device.write(buffer, 0, bytes);
+    this.storedBytes += buffer.bytes;
+    return { buffer, length };
+  }
+
+  /** Throws: EngineError when a tensor of the files was neither loaded nor is known to be superfluous. */
+  assertAllUsed(ignored: readonly RegExp[]): void {
+    const left = this.files.names().filter((name) => !this.used.has(name) && !ignored.some((rule) => rule.test(name)));
+    const first = left[0];
+    if (first === undefined) return;
+    const more = left.length > 1 ? ` (and ${left.length - 1} more)` : '';
+    throw tensorError(this.files.entry(first), `is not part of the model that config.json describes${more}`);
+  }
+
+  private entry(name: string, shape: readonly number[]): FloatTensorEntry {
+    const entry = this.files.entry(name);
+    assertFloatEntry(entry);
+    if (entry.shape.length !== shape.length || entry.shape.some((length, i) => length !== shape[i])) {
+      throw tensorError(entry, `has shape [${entry.shape}], expected [${shape}]`);
+    }
+    this.used.add(name);
+    return entry;
+  }
+
+  private allocateShards(label: string, format: StoredFormat, rows: number, columns: number): MatrixShard[] {
+    const perRow = rowBytes(format, columns);
+    const limit = Math.min(
+      this.device.limits.maxStorageBufferBindingSize,
+      this.device.limits.maxBufferSize,
+      MAX_SHARD_BYTES,
+    );
+    const rowsPerShard = Math.floor(limit / perRow);
+    if (rowsPerShard < 1)
+      throw new EngineError('load-failed', `${label}: one row of ${perRow} bytes exceeds a binding`);
+    const shards: MatrixShard[] = [];
+    for (let firstRow = 0; firstRow < rows; firstRow += rowsPerShard) {
+      const count = Math.min(rowsPerShard, rows - firstRow);
+      const buffer = this.device.createBuffer(`${label}[${firstRow}]`, count * perRow);
+      this.storedBytes += buffer.bytes;
+      shards.push({ buffer, firstRow, rows: count });
+    }
+    return shards;
+  }
+
+  /** Reads a tensor in whole rows and writes them, starting at row `targetRow` of the sharded matrix. */
+  private async fill(
+    entry: FloatTensorEntry,
+    format: StoredFormat,
+    columns: number,
+    shards: readonly MatrixShard[],
+    targetRow: number,
+  ): Promise<void> {
+    const converter = new ChunkConverter(entry.dtype, format);
+    const sourceRow = columns * converter.sourceBytes;
+    const stored = columns * converter.storedBytes;
+    const target = rowBytes(format, columns);
+    const rows = entry.shape[0] ?? 0;
+    const step = Math.max(1, Math.floor(CHUNK_BYTES / Math.max(sourceRow, target)));
+    if (sourceRow > CHUNK_BYTES) throw tensorError(entry, `has rows of ${sourceRow} bytes, which is too long`);
+    for (let row = 0; row < rows; row += step) {
+      const count = Math.min(step, rows - row);
+      const source = this.chunk.subarray(0, count * sourceRow);
+      await this.files.read(entry.name, source, row * sourceRow);
+      const packed = padRows(
+        converter.convert(source, this.converted),
+        count,
+        stored,
+        target,
+        this.room(count * target),
+      );
+      this.writeRows(packed, targetRow + row, count, target, shards);
+      this.count(source.length);
+      await this.device.settleUploads();
+    }
+    if (converter.numOverflowed > 0) this.overflowed.set(entry.name, converter.numOverflowed);
+  }
+
+  private room(bytes: number): Uint8Array {
+    if (this.padded.length < bytes) this.padded = new Uint8Array(bytes);
+    return this.padded.subarray(0, bytes);
+  }
+
+  private writeRows(
+    data: Uint8Array,
+    firstRow: number,
+    count: number,
+    perRow: number,
+    shards: readonly MatrixShard[],
+  ): void {
+    for (const shard of shards) {
+      const from = Math.max(firstRow, shard.firstRow);
+      const to = Math.min(firstRow + count, shard.firstRow + shard.rows);
+      if (from >= to) continue;
+      const part = data.subarray((from - firstRow) * perRow, (to - firstRow) * perRow);
+      this.device.write(shard.buffer, (from - shard.firstRow) * perRow, part);
+    }
+  }
+
+  private count(bytes: number): void {
+    this.readBytes += bytes;
+    this.onRead(this.readBytes);
+  }
+}
+
+/** Spreads rows to their padded length; gives `rows` back where there is nothing to pad. Mutates: room. */
+function padRows(rows: Uint8Array, count: number, from: number, to: number, room: Uint8Array): Uint8Array {
+  if (from === to) return rows;
+  room.fill(0);
+  for (let i = 0; i < count; i++) room.set(rows.subarray(i * from, (i + 1) * from), i * to);
+  return room;
+}
+
+/** How a tensor is stored when nothing else is wanted. */
+export function storedFormat(entry: FloatTensorEntry): StoredFormat {
+  return { F32: 'f32', F16: 'f16', BF16: 'bf16' }[entry.dtype] as StoredFormat;
+}

@@ -1,0 +1,9 @@
+/**
+ * `GET /version`.
+ */
+import type { AppDeps } from '../deps.ts';
+import { jsonResponse } from '../responses.ts';
+
+export function version(deps: AppDeps): Response {
+  return jsonResponse({ version: deps.settings.version });
+}

@@ -1,0 +1,50 @@
+/**
+ * Listening for HTTP with Bun: the only file that names it for that. Takes any fetch-like handler and knows nothing of the routes.
+ *
+ * Facts behind the choices: the idle timeout must not be zero, else a slow body may take for ever; it also counts while a handler has not
+ * answered yet, so that long answers need {@link setIdleTimeout}.
+ */
+import type { Server } from 'bun';
+
+export interface HttpHandler {
+  fetch(request: Request): Response | Promise<Response>;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 = any free one. */
+  readonly port: number;
+  /** Silence after which a connection is closed. Units: seconds. */
+  readonly idleTimeoutSeconds?: number;
+  /** Larger bodies are refused before the handler sees them. */
+  readonly maxRequestBodyBytes: number;
+}
+
+export interface Listening {
+  readonly port: number;
+  /** Takes no more connections; resolves when those that are open have ended, at once if `force`. */
+  stop(force: boolean): Promise<void>;
+}
+
+const defaultIdleTimeoutSeconds = 30;
+const serverByRequest = new WeakMap<Request, Server<undefined>>();
+
+/** Throws: Error when the port is taken. */
+export function listen(handler: HttpHandler, options: ListenOptions): Listening {
+  const server: Server<undefined> = Bun.serve({
+    hostname: options.host,
+    port: options.port,
+    idleTimeout: options.idleTimeoutSeconds ?? defaultIdleTimeoutSeconds,
+    maxRequestBodySize: options.maxRequestBodyBytes,
+    fetch(request, current) {
+      serverByRequest.set(request, current);
+      return handler.fetch(request);
+    },
+  });
+  return { port: server.port ?? options.port, stop: (force) => server.stop(force) };
+}
+
+/** How long the connection of a request in progress may be silent; 0 = for ever. Ignores requests that came otherwise. */
+export function setIdleTimeout(request: Request, seconds: number): void {
+  serverByRequest.get(request)?.timeout(request, seconds);
+}

@@ -1,0 +1,63 @@
+/**
+ * The generation fields that chat and text completions share. One entry is one field of the wire.
+ *
+ * Ranges that depend on the model (vocabulary, context) are checked in `serving/sampling.ts`, which turns these into engine parameters.
+ */
+import * as v from 'valibot';
+import { integer, nonEmptyText, optional, real, realAbove, tokenIds } from './fields.ts';
+
+/** Limits: a request may not ask for more sequences than this, prompts times choices. */
+export const maxSequencesPerRequest = 1024;
+const maxStopStrings = 64;
+const maxBadWords = 1024;
+
+const int64 = { min: -(2 ** 63), max: 2 ** 64 } as const;
+
+export const samplingEntries = {
+  temperature: optional(real(0, 2)),
+  top_p: optional(realAbove(0, 1)),
+  /** 0 and -1 turn it off. */
+  top_k: optional(integer(-1)),
+  min_p: optional(real(0, 1)),
+  presence_penalty: optional(real(-2, 2)),
+  frequency_penalty: optional(real(-2, 2)),
+  repetition_penalty: optional(realAbove(0, Number.MAX_VALUE)),
+  logit_bias: optional(v.record(v.string(), v.pipe(v.number(), v.finite('must be a finite number')))),
+  /** -1 means none. */
+  seed: optional(integer(int64.min, int64.max)),
+  n: optional(integer(1, maxSequencesPerRequest)),
+  stop: optional(
+    v.union([
+      nonEmptyText,
+      v.pipe(v.array(nonEmptyText), v.maxLength(maxStopStrings, `must have at most ${maxStopStrings} entries`)),
+    ]),
+  ),
+  stop_token_ids: optional(tokenIds),
+  include_stop_str_in_output: optional(v.boolean()),
+  ignore_eos: optional(v.boolean()),
+  max_tokens: optional(integer(1)),
+  min_tokens: optional(integer(0)),
+  bad_words: optional(
+    v.pipe(v.array(nonEmptyText), v.maxLength(maxBadWords, `must have at most ${maxBadWords} entries`)),
+  ),
+  allowed_token_ids: optional(v.pipe(tokenIds, v.minLength(1, 'must not be empty'))),
+  skip_special_tokens: optional(v.boolean()),
+  add_special_tokens: optional(v.boolean()),
+};
+
+/** The entries that describe the answer rather than the sampling. */
+export const answerEntries = {
+  model: optional(v.string()),
+  stream: optional(v.boolean()),
+  stream_options: optional(
+    v.object({ include_usage: optional(v.boolean()), continuous_usage_stats: optional(v.boolean()) }),
+  ),
+  /** Becomes part of the answer's id; the `X-Request-Id` header wins. */
+  request_id: optional(v.string()),
+};
+
+const samplingSchema = v.object(samplingEntries);
+const answerSchema = v.object(answerEntries);
+
+export type WireSampling = v.InferOutput<typeof samplingSchema>;
+export type WireAnswerOptions = v.InferOutput<typeof answerSchema>;

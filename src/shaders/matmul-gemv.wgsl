@@ -1,0 +1,165 @@
+// y[t, column + n] = sum_k w[n, k] * x[t, k] (+ bias[n]) (+ y), for 1 to COLS rows t at a time.
+// GATED: y = activate(w[n] . x (+ bias[n])) * (w2[n] . x (+ bias2[n])).
+//
+// Bindings: w, w2 [n, 8 * chunks] packed rows; x [T, 4 * x_stride] f32; bias [N]; y [T, y_stride] f32.
+// One workgroup gives ROWS outputs for all COLS rows of x; its invocations stride over k in chunks of 8 elements,
+// so that neighbours load neighbouring 16 bytes and each weight is read once for the whole batch.
+// Source: the multi-column matrix-vector kernels of ggml's WebGPU backend, with the partial sums kept in named registers.
+#param WG: u32
+#param ROWS: u32
+#param COLS: u32
+#param SUBGROUPS: flag
+#param GATED: flag
+#param BIAS: flag
+#param ACCUMULATE: flag
+#include "weights.wgsl"
+#include "activation.wgsl"
+#if SUBGROUPS
+enable subgroups;
+diagnostic(off, subgroup_uniformity);
+#endif
+
+#struct MatmulParams
+
+@group(0) @binding(0) var<uniform> params: MatmulParams;
+@group(0) @binding(1) var<storage, read> w: array<vec4u>;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+#if GATED
+@group(0) @binding(4) var<storage, read> w2: array<vec4u>;
+#endif
+#if BIAS
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+#endif
+#if BIAS && GATED
+@group(0) @binding(6) var<storage, read> bias2: array<f32>;
+#endif
+
+const OUTPUTS: u32 = ROWS * COLS;
+#if GATED
+const SUMS: u32 = OUTPUTS * 2u;
+#else
+const SUMS: u32 = OUTPUTS;
+#endif
+#if SUBGROUPS
+const PARTS: u32 = WG / 4u;
+#else
+const PARTS: u32 = WG;
+#endif
+var<workgroup> parts: array<f32, SUMS * PARTS>;
+
+fn finish(index: u32, num_parts: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = 0u; i < num_parts; i++) {
+    sum += parts[index * PARTS + i];
+  }
+  return sum;
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+#if SUBGROUPS
+  @builtin(subgroup_size) subgroup_width: u32,
+#endif
+) {
+  let first_row = (group.y * groups.x + group.x) * ROWS;
+  if (first_row >= params.n) {
+    return;
+  }
+  let last = params.n - 1u;
+  let row_words = params.chunks * WORDS_PER_CHUNK;
+#unroll r ROWS
+  let row$r = min(first_row + $ru, last) * row_words;
+#end
+#unroll m COLS
+  let x$m = (params.x_row + min($mu, params.rows - 1u)) * params.x_stride;
+#end
+#unroll r ROWS
+#unroll m COLS
+  var sum$r_$m = 0.0;
+#if GATED
+  var gated$r_$m = 0.0;
+#endif
+#end
+#end
+  for (var chunk = lane; chunk < params.chunks; chunk += WG) {
+    let at = chunk * WORDS_PER_CHUNK;
+#unroll m COLS
+    let low$m = x[x$m + chunk * 2u];
+    let high$m = x[x$m + chunk * 2u + 1u];
+#end
+#unroll r ROWS
+    {
+      let weights = unpack8(w[row$r + at], w[row$r + at + WORDS_PER_CHUNK - 1u]);
+#unroll m COLS
+      sum$r_$m += dot(weights.low, low$m) + dot(weights.high, high$m);
+#end
+    }
+#if GATED
+    {
+      let weights = unpack8(w2[row$r + at], w2[row$r + at + WORDS_PER_CHUNK - 1u]);
+#unroll m COLS
+      gated$r_$m += dot(weights.low, low$m) + dot(weights.high, high$m);
+#end
+    }
+#endif
+#end
+  }
+#if SUBGROUPS
+  let part = lane / subgroup_width;
+  let is_first = lane % subgroup_width == 0u;
+  let num_parts = (WG + subgroup_width - 1u) / subgroup_width;
+#unroll r ROWS
+#unroll m COLS
+  {
+    let total = subgroupAdd(sum$r_$m);
+    if (is_first) {
+      parts[($ru * COLS + $mu) * PARTS + part] = total;
+    }
+#if GATED
+    let gated_total = subgroupAdd(gated$r_$m);
+    if (is_first) {
+      parts[(OUTPUTS + $ru * COLS + $mu) * PARTS + part] = gated_total;
+    }
+#endif
+  }
+#end
+#end
+#else
+  let num_parts = WG;
+#unroll r ROWS
+#unroll m COLS
+  parts[($ru * COLS + $mu) * PARTS + lane] = sum$r_$m;
+#if GATED
+  parts[(OUTPUTS + $ru * COLS + $mu) * PARTS + lane] = gated$r_$m;
+#endif
+#end
+#end
+#endif
+  workgroupBarrier();
+  for (var output = lane; output < OUTPUTS; output += WG) {
+    let row = first_row + output / COLS;
+    let column = output % COLS;
+    if (row < params.n && column < params.rows) {
+      var value = finish(output, num_parts);
+#if BIAS
+      value += bias[params.y_column + row];
+#endif
+#if GATED
+      var gated = finish(OUTPUTS + output, num_parts);
+#if BIAS
+      gated += bias2[params.y_column + row];
+#endif
+      value = activate(value) * gated;
+#endif
+      let at = (params.y_row + column) * params.y_stride + params.y_column + row;
+#if ACCUMULATE
+      value += y[at];
+#endif
+      y[at] = value;
+    }
+  }
+}
