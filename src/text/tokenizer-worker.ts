@@ -21,6 +21,8 @@ export type EncodeReply =
 const port = parentPort;
 if (port !== null) {
   const loading = Tokenizer.load((workerData as { folder: string }).folder);
+  // Each task reports it; without a task there is nobody to tell.
+  loading.catch(() => {});
   port.on('message', async (task: EncodeTask) => {
     try {
       const tokenizer = await loading;

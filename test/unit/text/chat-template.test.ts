@@ -65,7 +65,7 @@ describe('chat template', () => {
     expect(await render(null)).toBe('file');
     expect(await render('{{ "text" }}')).toBe('text');
     expect(await render(join(folder, 'chat_template.jinja'))).toBe('file');
-    expect(render('/nonexistent/file.jinja')).rejects.toThrow('neither Jinja text nor a file');
+    await expect(render('/nonexistent/file.jinja')).rejects.toThrow('neither Jinja text nor a file');
     await rm(folder, { recursive: true });
   });
 

@@ -124,7 +124,7 @@ async function runParallel(
         await work(inner, file);
       } catch (error) {
         failures.push(error);
-        
+        stop.abort(error);
       }
     }
   };

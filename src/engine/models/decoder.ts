@@ -1,0 +1,129 @@
+/**
+ * The decoder: records one forward pass of any model that a {@link ModelSpec} describes.
+ *
+ * Owns the activations and the order of ops; it never sees a family's name and decides nothing about sequences.
+ * Next: `ops/*.ts` (what each call dispatches), `runner.ts` (who calls it).
+ */
+import { type AttentionBatch, recordAttention } from '../ops/attention.ts';
+import type { OpContext } from '../ops/context.ts';
+import { recordEmbed } from '../ops/embed.ts';
+import type { CacheShape, LayerCache } from '../ops/kv-cache.ts';
+import { recordGatedMatmul, recordMatmul } from '../ops/matmul.ts';
+import { recordRmsNorm } from '../ops/rms-norm.ts';
+import { recordRopeKv } from '../ops/rope-kv.ts';
+import type { StepArray, Tensor } from '../ops/tensor.ts';
+import type { Activations } from './activations.ts';
+import type { LayerSpec, ModelSpec } from './spec.ts';
+import type { LayerWeights, ModelWeights } from './weights.ts';
+
+/** The arrays of one step on the GPU. */
+export interface StepInput {
+  readonly numTokens: number;
+  readonly tokenIds: StepArray;
+  readonly positions: StepArray;
+  readonly slots: StepArray;
+  readonly attention: AttentionBatch;
+  /** Token rows whose logits are wanted. */
+  readonly logitRows: StepArray;
+  readonly numLogitRows: number;
+}
+
+/** Records forward passes of one model into one context. */
+export class Decoder {
+  constructor(
+    private readonly context: OpContext,
+    private readonly spec: ModelSpec,
+    private readonly weights: ModelWeights,
+    private readonly activations: Activations,
+    private readonly cacheShape: CacheShape,
+    private readonly caches: readonly LayerCache[],
+  ) {}
+
+  /** Records the step; returns the logits of the wanted rows. Shapes: [numLogitRows, V]. */
+  record(step: StepInput): Tensor {
+    const { context, spec, weights, activations } = this;
+    const { hidden, lastRows, logits } = activations;
+    recordEmbed(context, {
+      table: weights.embedding,
+      tokenIds: step.tokenIds,
+      numTokens: step.numTokens,
+      y: hidden,
+    });
+    spec.layers.forEach((layer, i) => {
+      this.recordLayer(step, layer, weights.layers[i] as LayerWeights, this.caches[i] as LayerCache);
+    });
+    if (step.numLogitRows === 0) return logits;
+    recordRmsNorm(context, {
+      x: hidden,
+      weight: weights.finalNorm,
+      y: lastRows,
+      numRows: step.numLogitRows,
+      rowList: step.logitRows,
+      eps: spec.normEps,
+    });
+    recordMatmul(context, { x: lastRows, weight: weights.head, y: logits, numRows: step.numLogitRows });
+    return logits;
+  }
+
+  private recordLayer(step: StepInput, layer: LayerSpec, weights: LayerWeights, cache: LayerCache): void {
+    const { context, spec, activations } = this;
+    const { hidden, normed, qkv, q, attended, gated } = activations;
+    const numRows = step.numTokens;
+    const eps = spec.normEps;
+    recordRmsNorm(context, { x: hidden, weight: weights.attentionNorm, y: normed, numRows, rowList: null, eps });
+    recordMatmul(context, { x: normed, weight: weights.qkv, bias: weights.qkvBias, y: qkv, numRows });
+    recordRopeKv(context, {
+      qkv,
+      q,
+      cache,
+      shape: this.cacheShape,
+      heads: spec.heads,
+      numTokens: numRows,
+      positions: step.positions,
+      slots: step.slots,
+      rope: layer.rope === null ? null : (activations.ropeTables[layer.rope] ?? null),
+      qNorm: weights.qNorm,
+      kNorm: weights.kNorm,
+      eps,
+    });
+    recordAttention(context, {
+      q,
+      out: attended,
+      cache,
+      shape: this.cacheShape,
+      heads: spec.heads,
+      batch: step.attention,
+      scale: spec.attentionScale,
+      window: layer.window ?? 0,
+      softcap: 0,
+      scratch: activations.attentionScratch,
+    });
+    recordMatmul(context, {
+      x: attended,
+      weight: weights.o,
+      bias: weights.oBias,
+      y: hidden,
+      numRows,
+      accumulate: true,
+    });
+    recordRmsNorm(context, { x: hidden, weight: weights.ffnNorm, y: normed, numRows, rowList: null, eps });
+    recordGatedMatmul(context, {
+      x: normed,
+      gate: weights.gate,
+      up: weights.up,
+      gateBias: weights.gateBias,
+      upBias: weights.upBias,
+      activation: spec.activation,
+      y: gated,
+      numRows,
+    });
+    recordMatmul(context, {
+      x: gated,
+      weight: weights.down,
+      bias: weights.downBias,
+      y: hidden,
+      numRows,
+      accumulate: true,
+    });
+  }
+}
