@@ -72,6 +72,7 @@ function buildConfig(values: SettingValues, surroundings: Surroundings): ServerC
       maxModelLen: values.maxModelLen,
       blockSize: values.blockSize,
       gpuMemoryUtilization: values.gpuMemoryUtilization,
+      gpuMemoryGib: values.gpuMemoryGib,
       numGpuBlocksOverride: values.numGpuBlocksOverride,
       maxNumBatchedTokens: values.maxNumBatchedTokens,
       maxNumSeqs: values.maxNumSeqs,

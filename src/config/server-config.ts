@@ -46,6 +46,8 @@ export interface EngineConfig {
   readonly blockSize: 8 | 16 | 32;
   /** Share of the memory budget that weights and KV cache may take, 0 to 1. */
   readonly gpuMemoryUtilization: number;
+  /** The memory that the share is of; null = what the system reports. Units: GiB. */
+  readonly gpuMemoryGib: number | null;
   readonly numGpuBlocksOverride: number | null;
   /** null = a default that suits the adapter. */
   readonly maxNumBatchedTokens: number | null;

@@ -169,6 +169,15 @@ const engine = section('Engine', {
     default: 0.95,
     description: 'Share of the GPU memory that weights and KV cache may take.',
   },
+  gpuMemoryGib: {
+    name: 'gpu-memory-gib',
+    env: ['WGSLM_GPU_MEMORY_GIB'],
+    kind: decimal({ min: 0, isMinOpen: true }),
+    default: null,
+    defaultText: 'what the system reports',
+    unit: 'GiB',
+    description: 'GPU memory of which the share is taken; WebGPU cannot tell it.',
+  },
   numGpuBlocksOverride: {
     kind: integer({ min: 1 }),
     default: null,

@@ -41,13 +41,22 @@ export function createApp(deps: AppDeps): App {
       .post('/v1/completions', ({ request }) => completions(deps, request), rawBody)
       .get('/v1/models', () => listModels(deps, created))
       // A wildcard, because names of the form owner/name may come with a bare slash.
-      .get('/v1/models/*', ({ params }) => showModel(deps, params['*'], created))
+      .get('/v1/models/*', ({ params }) => showModel(deps, decodedPath(params['*']), created))
       .post('/tokenize', ({ request }) => tokenize(deps, request), rawBody)
       .post('/detokenize', ({ request }) => detokenize(deps, request), rawBody)
       .get('/health', () => health(deps))
       .get('/version', () => version(deps))
       .get('/metrics', () => metrics(deps))
   );
+}
+
+/** Wildcards come as they were sent. A broken escape stands for itself. */
+function decodedPath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 function unknownUrl(request: Request): ApiError {

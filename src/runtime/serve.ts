@@ -34,6 +34,7 @@ export function listen(handler: HttpHandler, options: ListenOptions): Listening 
   const server: Server<undefined> = Bun.serve({
     hostname: options.host,
     port: options.port,
+    development: false,
     idleTimeout: options.idleTimeoutSeconds ?? defaultIdleTimeoutSeconds,
     maxRequestBodySize: options.maxRequestBodyBytes,
     fetch(request, current) {

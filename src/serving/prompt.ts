@@ -88,7 +88,10 @@ function assertLength(numTokens: number, maxModelLen: number, field: string): vo
 
 /** Refuses a text that no choice of tokens could make short enough, before work is spent on it. */
 function assertMayFit(model: ServedModel, input: PromptInput & { kind: 'text' }, maxModelLen: number): void {
-  if (model.tokens.kind.kind === 'generic') return;
+  const { kind } = model.tokens;
+  // Elsewhere a run of unknown characters may become a single token.
+  const spellsEverything = kind.kind === 'byte-level' || (kind.kind === 'pieces' && kind.byteFallback);
+  if (!spellsEverything) return;
   const fewestTokens = Math.floor(input.text.length / model.tokenizer.longestToken);
   if (fewestTokens < maxModelLen) return;
   throw badRequest(
@@ -117,10 +120,10 @@ function toTemplateMessage(message: WireMessage, field: string, knowsDeveloper: 
 
 type WireContent = WireMessage['content'];
 
-/** Templates expect one text. Parts are joined by line breaks. */
-function flattenContent(content: WireContent, field: string): string | null {
+/** Templates expect one text: parts are joined by line breaks, nothing (an assistant turn that only calls tools) is empty. */
+function flattenContent(content: WireContent, field: string): string {
   if (typeof content === 'string') return content;
-  if (content === null || content === undefined) return null;
+  if (content === null || content === undefined) return '';
   return content
     .map((part, index) => {
       const text = part.type === 'refusal' ? part.refusal : part.type === 'text' ? part.text : undefined;

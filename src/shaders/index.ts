@@ -3,22 +3,54 @@
  *
  * Owns nothing else. Next: `engine/gpu/preprocess.ts` (the directives they use), `engine/ops/` (who compiles which).
  */
+import attentionDecode from './attention-decode.wgsl' with { type: 'text' };
+import attentionPrefill from './attention-prefill.wgsl' with { type: 'text' };
+import attentionReduce from './attention-reduce.wgsl' with { type: 'text' };
 import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
+import kv from './include/kv.wgsl' with { type: 'text' };
+import order from './include/order.wgsl' with { type: 'text' };
+import random from './include/random.wgsl' with { type: 'text' };
 import reduce from './include/reduce.wgsl' with { type: 'text' };
 import weights from './include/weights.wgsl' with { type: 'text' };
+import logprobsBlocks from './logprobs-blocks.wgsl' with { type: 'text' };
+import logprobsTop from './logprobs-top.wgsl' with { type: 'text' };
 import matmulGemv from './matmul-gemv.wgsl' with { type: 'text' };
 import matmulTile from './matmul-tile.wgsl' with { type: 'text' };
 import rmsNorm from './rms-norm.wgsl' with { type: 'text' };
+import ropeKv from './rope-kv.wgsl' with { type: 'text' };
+import sampleDraw from './sample-draw.wgsl' with { type: 'text' };
+import sampleEdit from './sample-edit.wgsl' with { type: 'text' };
+import sampleFloor from './sample-floor.wgsl' with { type: 'text' };
+import sampleMask from './sample-mask.wgsl' with { type: 'text' };
+import samplePeak from './sample-peak.wgsl' with { type: 'text' };
+import samplePick from './sample-pick.wgsl' with { type: 'text' };
+import sampleSearch from './sample-search.wgsl' with { type: 'text' };
 
 export const shaderSources = {
   'activation.wgsl': activation,
+  'attention-decode.wgsl': attentionDecode,
+  'attention-prefill.wgsl': attentionPrefill,
+  'attention-reduce.wgsl': attentionReduce,
   'embed.wgsl': embed,
+  'kv.wgsl': kv,
   'matmul-gemv.wgsl': matmulGemv,
   'matmul-tile.wgsl': matmulTile,
   'reduce.wgsl': reduce,
   'rms-norm.wgsl': rmsNorm,
+  'rope-kv.wgsl': ropeKv,
   'weights.wgsl': weights,
+  'logprobs-blocks.wgsl': logprobsBlocks,
+  'logprobs-top.wgsl': logprobsTop,
+  'order.wgsl': order,
+  'random.wgsl': random,
+  'sample-draw.wgsl': sampleDraw,
+  'sample-edit.wgsl': sampleEdit,
+  'sample-floor.wgsl': sampleFloor,
+  'sample-mask.wgsl': sampleMask,
+  'sample-peak.wgsl': samplePeak,
+  'sample-pick.wgsl': samplePick,
+  'sample-search.wgsl': sampleSearch,
 } as const;
 
 export type ShaderName = keyof typeof shaderSources;

@@ -14,16 +14,13 @@ export interface StopResult {
 /** One stream's matcher. */
 export class StopMatcher {
   private held = '';
-  private readonly longest: number;
 
   /** Limits: no stop string may be empty. */
   constructor(
     private readonly stops: readonly string[],
     /** Whether the stop string itself is part of the shown text. */
     private readonly includeStop: boolean,
-  ) {
-    this.longest = stops.reduce((longest, stop) => Math.max(longest, stop.length), 0);
-  }
+  ) {}
 
   /** Takes a piece of text. After a stop was found the matcher must not be used again. */
   push(piece: string): StopResult {
@@ -60,12 +57,15 @@ export class StopMatcher {
 
   /** Length of the longest end of `text` with which some stop string begins. */
   private heldLength(text: string): number {
-    for (let length = Math.min(this.longest - 1, text.length); length > 0; length--) {
-      const start = text.length - length;
-      for (const stop of this.stops) {
-        if (stop.length > length && text.startsWith(stop.slice(0, length), start)) return length;
+    let held = 0;
+    for (const stop of this.stops) {
+      const first = stop.charCodeAt(0);
+      for (let length = Math.min(stop.length - 1, text.length); length > held; length--) {
+        const start = text.length - length;
+        if (text.charCodeAt(start) !== first || !stop.startsWith(text.slice(start))) continue;
+        held = length;
       }
     }
-    return 0;
+    return held;
   }
 }

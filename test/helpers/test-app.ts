@@ -27,7 +27,9 @@ export const says =
 /** Every request is answered with its own prompt. */
 export const echoes: Script = (request) => [...request.promptTokenIds];
 
-export function testModel(overrides: { template?: string | null; defaults?: Partial<GenerationDefaults> } = {}): ServedModel {
+export function testModel(
+  overrides: { template?: string | null; defaults?: Partial<GenerationDefaults> } = {},
+): ServedModel {
   const template = overrides.template === undefined ? chatMlTemplate : overrides.template;
   const encoder: TextEncoderPool = {
     encode: (text, options) => Promise.resolve(tokenizer.encode(text, options)),
@@ -62,7 +64,10 @@ export interface TestApp {
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
 }
 
-export function testApp(script: Script, overrides: Partial<AppDeps> & { settings?: Partial<AppSettings> } = {}): TestApp {
+export function testApp(
+  script: Script,
+  overrides: Partial<Omit<AppDeps, 'settings'>> & { settings?: Partial<AppSettings> } = {},
+): TestApp {
   const engine = new FakeEngine({ script, eosTokenId: testIds.imEnd, vocabSize: testIds.vocabSize });
   const reported: unknown[] = [];
   const deps: AppDeps = {

@@ -39,6 +39,10 @@ export class GpuDevice {
   private stagingTurn = 0;
   private failure: EngineError | null = null;
   private pendingUploadBytes = 0;
+  private closed = false;
+  private fence: GpuBuffer | null = null;
+  /** Time spent waiting for the GPU since the device was opened. */
+  waitedMs = 0;
 
   private constructor(readonly opened: OpenedBinding) {
     opened.onUncapturedError((message) => {
@@ -50,8 +54,6 @@ export class GpuDevice {
       }
     });
   }
-
-  private closed = false;
 
   /** Opens the adapter through the wanted binding. Throws: EngineError('load-failed') when none is usable. */
   static async open(binding: BindingName | 'auto', options: OpenOptions): Promise<GpuDevice> {
@@ -139,8 +141,6 @@ export class GpuDevice {
     await this.read(this.fence, 0, 16);
   }
 
-  private fence: GpuBuffer | null = null;
-
   /** Reads part of a buffer back, in a submit of its own. For tests and loading; a step uses the recorder. */
   async read(buffer: GpuBuffer, byteOffset: number, bytes: number): Promise<Uint8Array> {
     const encoder = this.opened.device.createCommandEncoder({ label: 'read' });
@@ -160,8 +160,10 @@ export class GpuDevice {
     encoder.copyBufferToBuffer(source.raw, byteOffset, staging.raw, 0, Math.min(padded, source.bytes - byteOffset));
     this.opened.submit(encoder, passes);
     const out = new Uint8Array(bytes);
+    const startMs = performance.now();
     try {
       await this.opened.readStaging(staging.raw, out, READ_TIMEOUT_MS);
+      this.waitedMs += performance.now() - startMs;
     } catch (error) {
       // A lost device is reported by a promise: give it a turn to say why before the plain failure is used.
       await new Promise<void>((resolve) => setImmediate(resolve));

@@ -5,7 +5,7 @@
  */
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { GpuDevice } from '../gpu/device.ts';
-import { type AttentionScratch, allocateAttentionScratch } from '../ops/attention.ts';
+import { type AttentionPlan, attentionScratchBytes } from '../ops/attention.ts';
 import type { RopeTable } from '../ops/rope-kv.ts';
 import { paddedColumns, type Tensor } from '../ops/tensor.ts';
 import { ropeTable } from './rope-table.ts';
@@ -28,7 +28,8 @@ export interface Activations {
   readonly lastRows: Tensor;
   /** Shapes: [S, V]. */
   readonly logits: Tensor;
-  readonly attentionScratch: AttentionScratch;
+  readonly attention: AttentionPlan;
+  readonly attentionScratch: GpuBuffer;
   /** One per rope of the spec. */
   readonly ropeTables: readonly RopeTable[];
 }
@@ -42,7 +43,12 @@ export interface StepLimits {
 }
 
 /** Allocates the activations of a model. */
-export function allocateActivations(device: GpuDevice, spec: ModelSpec, limits: StepLimits): Activations {
+export function allocateActivations(
+  device: GpuDevice,
+  spec: ModelSpec,
+  attention: AttentionPlan,
+  limits: StepLimits,
+): Activations {
   const { maxTokens, maxLogitRows } = limits;
   const tensor = (label: string, rows: number, columns: number): Tensor => {
     const stride = paddedColumns(columns);
@@ -59,12 +65,11 @@ export function allocateActivations(device: GpuDevice, spec: ModelSpec, limits: 
     gated: tensor('gated', maxTokens, spec.ffn),
     lastRows: tensor('last rows', maxLogitRows, spec.hidden),
     logits: tensor('logits', maxLogitRows, spec.vocab),
-    attentionScratch: allocateAttentionScratch(device, {
-      maxSequences: limits.maxSequences,
-      maxModelLen: limits.maxModelLen,
-      heads: spec.heads,
-      headDim: spec.headDim,
-    }),
+    attention,
+    attentionScratch: device.createBuffer(
+      'attention scratch',
+      attentionScratchBytes(attention, limits.maxSequences, limits.maxModelLen),
+    ),
     ropeTables: spec.ropes.map((rope, i) => ({
       style: rope.style,
       dims: rope.dims,

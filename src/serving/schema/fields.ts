@@ -33,10 +33,13 @@ export const realAbove = (min: number, max: number) =>
     v.maxValue(max, `must be at most ${max}`),
   );
 
-/** Text that is compared with or turned into characters: half a surrogate pair is none. */
-export const nonEmptyText = v.pipe(
+const maxPhraseLength = 1024;
+
+/** A short text that is looked for in the output: half a surrogate pair is none. */
+export const phrase = v.pipe(
   v.string(),
   v.minLength(1, 'must not be empty'),
+  v.maxLength(maxPhraseLength, `must have at most ${maxPhraseLength} characters`),
   v.check((text) => text.isWellFormed(), 'must be well-formed Unicode'),
 );
 

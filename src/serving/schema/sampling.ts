@@ -4,7 +4,7 @@
  * Ranges that depend on the model (vocabulary, context) are checked in `serving/sampling.ts`, which turns these into engine parameters.
  */
 import * as v from 'valibot';
-import { integer, nonEmptyText, optional, real, realAbove, tokenIds } from './fields.ts';
+import { integer, optional, phrase, real, realAbove, tokenIds } from './fields.ts';
 
 /** Limits: a request may not ask for more sequences than this, prompts times choices. */
 export const maxSequencesPerRequest = 1024;
@@ -28,8 +28,8 @@ export const samplingEntries = {
   n: optional(integer(1, maxSequencesPerRequest)),
   stop: optional(
     v.union([
-      nonEmptyText,
-      v.pipe(v.array(nonEmptyText), v.maxLength(maxStopStrings, `must have at most ${maxStopStrings} entries`)),
+      phrase,
+      v.pipe(v.array(phrase), v.maxLength(maxStopStrings, `must have at most ${maxStopStrings} entries`)),
     ]),
   ),
   stop_token_ids: optional(tokenIds),
@@ -37,9 +37,7 @@ export const samplingEntries = {
   ignore_eos: optional(v.boolean()),
   max_tokens: optional(integer(1)),
   min_tokens: optional(integer(0)),
-  bad_words: optional(
-    v.pipe(v.array(nonEmptyText), v.maxLength(maxBadWords, `must have at most ${maxBadWords} entries`)),
-  ),
+  bad_words: optional(v.pipe(v.array(phrase), v.maxLength(maxBadWords, `must have at most ${maxBadWords} entries`))),
   allowed_token_ids: optional(v.pipe(tokenIds, v.minLength(1, 'must not be empty'))),
   skip_special_tokens: optional(v.boolean()),
   add_special_tokens: optional(v.boolean()),

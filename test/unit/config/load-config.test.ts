@@ -49,6 +49,7 @@ test('the defaults', () => {
       maxModelLen: null,
       blockSize: 16,
       gpuMemoryUtilization: 0.95,
+      gpuMemoryGib: null,
       numGpuBlocksOverride: null,
       maxNumBatchedTokens: null,
       maxNumSeqs: 256,

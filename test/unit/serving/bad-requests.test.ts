@@ -83,7 +83,10 @@ const chatOnly: readonly (readonly [object, string])[] = [
   [{ messages: [...hi, { role: 'user', content: 3 }] }, 'messages[1].content'],
   [{ messages: [{ role: 'user', content: [{ text: 'a' }] }] }, 'messages[0].content[0].type'],
   [{ messages: [{ role: 'user', content: [{ type: 'text' }] }] }, 'messages[0].content[0]'],
-  [{ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: '' } }] }] }, 'messages[0].content[0]'],
+  [
+    { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: '' } }] }] },
+    'messages[0].content[0]',
+  ],
   [
     { messages: [{ role: 'assistant', tool_calls: [{ id: 'a', function: { name: 'f', arguments: '{' } }] }] },
     'messages[0].tool_calls[0].function.arguments',
@@ -124,7 +127,8 @@ const completionOnly: readonly (readonly [object, string])[] = [
   [{ prompt_embeds: 'x' }, 'prompt_embeds'],
 ];
 
-const label = (body: object): string => JSON.stringify(body, (_, value) => (value === undefined ? 'absent' : value)).slice(0, 90);
+const label = (body: object): string =>
+  JSON.stringify(body, (_, value) => (value === undefined ? 'absent' : value)).slice(0, 90);
 
 describe('every bad input is a 400 that names its field', () => {
   for (const [body, param] of [...shared, ...chatOnly]) {
@@ -142,7 +146,11 @@ describe('every bad input is a 400 that names its field', () => {
   }
 
   test('an unknown model is a 404', async () => {
-    expect(await chat({ model: 'nope' })).toMatchObject({ status: 404, param: 'model', message: 'The model `nope` does not exist.' });
+    expect(await chat({ model: 'nope' })).toMatchObject({
+      status: 404,
+      param: 'model',
+      message: 'The model `nope` does not exist.',
+    });
     expect(await completion({ model: 'nope' })).toMatchObject({ status: 404, param: 'model' });
   });
 
@@ -185,8 +193,18 @@ describe('what asks for nothing is accepted', () => {
 
   test('a conversation with tool calls and other roles', async () => {
     const messages = [
-      { role: 'developer', content: [{ type: 'text', text: 'a' }, { type: 'text', text: 'b' }] },
-      { role: 'assistant', content: null, tool_calls: [{ id: '1', type: 'function', function: { name: 'f', arguments: '{"x":1}' } }] },
+      {
+        role: 'developer',
+        content: [
+          { type: 'text', text: 'a' },
+          { type: 'text', text: 'b' },
+        ],
+      },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id: '1', type: 'function', function: { name: 'f', arguments: '{"x":1}' } }],
+      },
       { role: 'tool', content: 'sunny', tool_call_id: '1' },
     ];
     expect(await chat({ messages })).toBeNull();
@@ -199,7 +217,13 @@ test('a template of one conversation shows what it was given', async () => {
   const model = testModel({ template });
   const body = parseWire(chatCompletionWire, {
     messages: [
-      { role: 'developer', content: [{ type: 'text', text: 'a' }, { type: 'text', text: 'b' }] },
+      {
+        role: 'developer',
+        content: [
+          { type: 'text', text: 'a' },
+          { type: 'text', text: 'b' },
+        ],
+      },
       { role: 'assistant', content: 'c', tool_calls: [{ function: { name: 'f', arguments: '{"x":7}' } }] },
     ],
   });

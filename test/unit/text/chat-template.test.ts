@@ -24,7 +24,9 @@ describe('chat template', () => {
   });
 
   test('gives the special tokens, and tools and documents as none', () => {
-    const template = of('{{ bos_token }}|{{ eos_token }}|{{ tools is none }}|{{ documents is none }}|{{ unk_token is defined }}');
+    const template = of(
+      '{{ bos_token }}|{{ eos_token }}|{{ tools is none }}|{{ documents is none }}|{{ unk_token is defined }}',
+    );
     expect(template.render(input())).toBe('<s>|</s>|true|true|false');
   });
 

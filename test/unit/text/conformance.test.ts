@@ -47,7 +47,9 @@ describe.skipIf(isAbsent)('conformance: real tokenizers', () => {
     test(`${file}: ids and decoding`, () => {
       const tokenizer = load(file);
       const table = new TokenTable(tokenizer);
-      const cases = Object.values((readJson('tokenizersjs_expected.json') as Record<string, Record<string, ExpectedCase>>)[entry] ?? {});
+      const cases = Object.values(
+        (readJson('tokenizersjs_expected.json') as Record<string, Record<string, ExpectedCase>>)[entry] ?? {},
+      );
       expect(cases.length).toBeGreaterThan(10);
       for (const item of cases) {
         expect(tokenizer.encode(item.text, { addSpecialTokens: true })).toEqual([...item.ids]);
@@ -81,7 +83,13 @@ describe.skipIf(isAbsent)('conformance: real tokenizers', () => {
       const tokenizer = load(name);
       const table = new TokenTable(tokenizer);
       const isLossless = name !== 'bert-base-uncased';
-      for (const text of ['The quick brown fox', 'naïve café 日本語', '👩‍🚀 👍🏽 e\u0301', 'def f(x):\n\treturn x  # ok', 'ⵣ']) {
+      for (const text of [
+        'The quick brown fox',
+        'naïve café 日本語',
+        '👩‍🚀 👍🏽 e\u0301',
+        'def f(x):\n\treturn x  # ok',
+        'ⵣ',
+      ]) {
         const ids = tokenizer.encode(text, { addSpecialTokens: false });
         if (isLossless) expect(streamed(table, ids, true)).toBe(name === 'pythia-410m' ? text.normalize('NFC') : text);
         else expect(streamed(table, ids, true)).toBe(tokenizer.decode(ids, { skipSpecialTokens: true }));

@@ -7,7 +7,11 @@ import { byteLevelFile, testIds, testTokenizer, testTokenizerLlama } from '../..
 const bytesOf = (text: string): number[] => [...new TextEncoder().encode(text)];
 
 /** Pieces of a stream, the last one being the flush. */
-function stream(table: TokenTable, ids: readonly number[], options: { skip?: boolean; atStart?: boolean } = {}): string[] {
+function stream(
+  table: TokenTable,
+  ids: readonly number[],
+  options: { skip?: boolean; atStart?: boolean } = {},
+): string[] {
   const detokenizer = createDetokenizer(table, {
     skipSpecialTokens: options.skip ?? true,
     atTextStart: options.atStart ?? true,
@@ -103,7 +107,10 @@ describe('generic', () => {
     new TokenTable(new Tokenizer({ ...byteLevelFile(), decoder }, {}));
 
   test('a decoder of an unusual composition prints the same text', () => {
-    const table = withDecoder({ type: 'Sequence', decoders: [{ type: 'ByteLevel' }, { type: 'Strip', content: ' ', start: 0, stop: 0 }] });
+    const table = withDecoder({
+      type: 'Sequence',
+      decoders: [{ type: 'ByteLevel' }, { type: 'Strip', content: ' ', start: 0, stop: 0 }],
+    });
     expect(table.kind.kind).toBe('generic');
     const ids = [97, ...bytesOf('👍'), 98, 263];
     const pieces = stream(table, ids);
@@ -112,7 +119,10 @@ describe('generic', () => {
   });
 
   test('replacement characters are printed in the end', () => {
-    const table = withDecoder({ type: 'Sequence', decoders: [{ type: 'ByteLevel' }, { type: 'Strip', content: ' ', start: 0, stop: 0 }] });
+    const table = withDecoder({
+      type: 'Sequence',
+      decoders: [{ type: 'ByteLevel' }, { type: 'Strip', content: ' ', start: 0, stop: 0 }],
+    });
     expect(stream(table, [97, 0xe2]).join('')).toBe('a\ufffd');
     expect(stream(table, new Array<number>(40).fill(0xff)).join('')).toBe('\ufffd'.repeat(40));
   });

@@ -48,7 +48,8 @@ describe('stop strings', () => {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
       return (state >>> 8) % limit;
     };
-    const letters = (length: number): string => Array.from({ length }, () => ['a', 'b', '👍'][random(3)] ?? '').join('');
+    const letters = (length: number): string =>
+      Array.from({ length }, () => ['a', 'b', '👍'][random(3)] ?? '').join('');
     for (let round = 0; round < 3000; round++) {
       const text = letters(random(24));
       const stops = Array.from({ length: 1 + random(3) }, () => letters(1 + random(5)));

@@ -68,7 +68,8 @@ describe('tokenizer', () => {
   test('takes special tokens from tokenizer_config.json as well', () => {
     const file = byteFallbackFile();
     file.added_tokens = [];
-    const special = new Tokenizer(file, { added_tokens_decoder: { '2': { content: '</s>', special: true } } }).specialIds;
+    const special = new Tokenizer(file, { added_tokens_decoder: { '2': { content: '</s>', special: true } } })
+      .specialIds;
     expect([...special]).toEqual([2]);
   });
 

@@ -1,0 +1,89 @@
+/**
+ * Log-probabilities of raw logits: each row's log-sum-exp and its n most probable tokens, exact and in order.
+ *
+ * Owns the layout of a sampled row's record, which this op and `sample.ts` fill together. Shaders: logprobs-blocks.wgsl,
+ * logprobs-top.wgsl. Next: `sample.ts` (records it before the logits are edited), `sample-records.ts` (reads the records).
+ */
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { GpuDevice } from '../gpu/device.ts';
+import { struct } from '../gpu/layout.ts';
+import { type OpContext, variant } from './context.ts';
+import type { StepArray, Tensor } from './tensor.ts';
+
+const logprobsParams = struct('LogprobsParams', {
+  vocab: 'u32',
+  stride: 'u32',
+  chunks: 'u32',
+  num_logprobs: 'u32',
+  record_words: 'u32',
+});
+
+/** Invocations of a workgroup that walks a row of logits, and the logits that one walks. Both are fixed in scratch layouts. */
+export const SAMPLE_WG = 64;
+export const SAMPLE_CHUNK = 4096;
+
+/** Most entries of a top list. */
+export const MAX_LOGPROBS = 20;
+
+/** Words of a row's record: token id, raw logprob, then n ids and n logprobs. `maxLogprobs`: the largest n of the step, or -1. */
+export function recordWords(maxLogprobs: number): number {
+  return 2 + 2 * Math.max(0, maxLogprobs);
+}
+
+/** Buffers that the op works in, for a number of rows and a vocabulary. */
+export interface LogprobsScratch {
+  readonly stats: GpuBuffer;
+  readonly blocks: GpuBuffer;
+  /** Shapes: [rows] f32, each row's log-sum-exp. */
+  readonly logSums: GpuBuffer;
+}
+
+/** Workgroups along a row. */
+export function numChunks(vocab: number): number {
+  return Math.ceil(vocab / SAMPLE_CHUNK);
+}
+
+export function allocateLogprobsScratch(device: GpuDevice, maxRows: number, vocab: number): LogprobsScratch {
+  const parts = maxRows * numChunks(vocab);
+  return {
+    stats: device.createBuffer('logprobs stats', parts * 8),
+    blocks: device.createBuffer('logprobs blocks', parts * SAMPLE_WG * 8),
+    logSums: device.createBuffer('log sums', maxRows * 4),
+  };
+}
+
+export interface LogprobsArgs {
+  /** Raw logits. Shapes: [S, V]. */
+  readonly logits: Tensor;
+  readonly vocab: number;
+  readonly numRows: number;
+  /** i32 per row: -1 = skip the row, 0 = only its log-sum-exp, n = also its n best tokens. */
+  readonly numLogprobs: StepArray;
+  /** See {@link recordWords}: the stride of `records`. */
+  readonly recordWords: number;
+  readonly records: GpuBuffer;
+  readonly scratch: LogprobsScratch;
+}
+
+/**
+ * Records log-sum-exps into `scratch.logSums`, and ids and logprobs of the best tokens into words 2 and up of each record.
+ * Where the vocabulary is smaller than n, the rest of the ids is 0xffffffff. Rows that are skipped keep what was there.
+ */
+export function recordLogprobs(context: OpContext, args: LogprobsArgs): void {
+  const { logits, vocab, numRows, scratch } = args;
+  const chunks = numChunks(vocab);
+  const step = context.recorder.arena;
+  const variantParams = { WG: SAMPLE_WG, CHUNK: SAMPLE_CHUNK, SUBGROUPS: false };
+  const params = {
+    vocab,
+    stride: logits.stride,
+    chunks,
+    num_logprobs: args.numLogprobs,
+    record_words: args.recordWords,
+  };
+  const shared = { step, logits: logits.buffer, stats: scratch.stats, blocks: scratch.blocks };
+  const blocks = variant(context, 'logprobs-blocks.wgsl', variantParams, logprobsParams);
+  context.recorder.dispatch(blocks, shared, params, chunks, numRows);
+  const top = variant(context, 'logprobs-top.wgsl', variantParams, logprobsParams);
+  context.recorder.dispatch(top, { ...shared, log_sums: scratch.logSums, records: args.records }, params, numRows);
+}

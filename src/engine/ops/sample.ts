@@ -1,0 +1,298 @@
+/**
+ * Sampling: edited logits, truncation, one token per row, and its record for the read-back.
+ *
+ * Owns the order of the dispatches: raw logprobs, masks, edits (bias, bans, penalties), min-p, top-k, top-p, draw, pick. Stages that no
+ * row needs are not dispatched, and neighbours never change a row's result. Shaders: sample-*.wgsl, one per stage.
+ * Next: `sampling/prepare.ts` (who fills a {@link SampleBatch}), `sample-records.ts` (reads the result).
+ */
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { GpuDevice } from '../gpu/device.ts';
+import { struct } from '../gpu/layout.ts';
+import type { ParamValue } from '../gpu/preprocess.ts';
+import { type OpContext, variant } from './context.ts';
+import {
+  allocateLogprobsScratch,
+  type LogprobsScratch,
+  MAX_LOGPROBS,
+  numChunks,
+  recordLogprobs,
+  recordWords,
+  SAMPLE_CHUNK,
+  SAMPLE_WG,
+} from './logprobs.ts';
+import type { SampleReadback } from './sample-records.ts';
+import type { Tensor } from './tensor.ts';
+
+/** Of all stages; each shader uses what it needs. `temperature` to `mask_rows` are offsets of arrays in the step's arena. */
+const sampleParams = struct('SampleParams', {
+  vocab: 'u32',
+  stride: 'u32',
+  chunks: 'u32',
+  max_rows: 'u32',
+  record_words: 'u32',
+  digit: 'u32',
+  temperature: 'u32',
+  log_min_p: 'u32',
+  top_k: 'u32',
+  top_p: 'u32',
+  seed_low: 'u32',
+  seed_high: 'u32',
+  counter: 'u32',
+  num_logprobs: 'u32',
+  edit_start: 'u32',
+  mask_rows: 'u32',
+  mask_words: 'u32',
+});
+
+/** Digits of the radix search and its bins per digit, as in sample-search.wgsl. */
+const NUM_DIGITS = 7;
+const BINS = 32;
+
+/** What the rows of a step ask for. Limits: arrays may be longer than their shape; the counts rule. */
+export interface SampleBatch {
+  readonly numRows: number;
+  /** 0 = greedy: no noise, no truncation. Shapes: [rows], as all down to `numLogprobs`. */
+  readonly temperature: Float32Array;
+  /** Natural logarithm of min-p; -1e30 or less = off. */
+  readonly logMinP: Float32Array;
+  /** 0 = off, else at most the vocabulary. */
+  readonly topK: Uint32Array;
+  /** 1 = off. */
+  readonly topP: Float32Array;
+  readonly seedLow: Uint32Array;
+  readonly seedHigh: Uint32Array;
+  /** Position of the token to sample in its sequence: with the seed it determines the noise. */
+  readonly counter: Uint32Array;
+  /** -1 = none, 0 = the sampled token's, n = also the n most probable tokens'. */
+  readonly numLogprobs: Int32Array;
+  /** Row r has the edits editStart[r] to editStart[r + 1] - 1; a token at most once. Shapes: [rows + 1]. */
+  readonly editStart: Uint32Array;
+  readonly numEdits: number;
+  /** Most edits of one row. */
+  readonly maxEdits: number;
+  /** Token, then as f32 bits: bias (-1e30 or less = ban), repetition penalty (1 = none), penalty to subtract. Shapes: [numEdits][4]. */
+  readonly edits: Uint32Array<ArrayBuffer>;
+  readonly numMasks: number;
+  /** The row of each mask, at most one per row. Shapes: [numMasks]. */
+  readonly maskRows: Uint32Array;
+  /** A bit per token, lowest first; 0 = not allowed. Shapes: [numMasks][ceil(V / 32)]. */
+  readonly masks: Uint32Array<ArrayBuffer>;
+  /** True when some row has it on. */
+  readonly usesMinP: boolean;
+  readonly usesTopK: boolean;
+  readonly usesTopP: boolean;
+  /** Largest `numLogprobs`. Limits: {@link MAX_LOGPROBS}. */
+  readonly maxLogprobs: number;
+}
+
+/** Buffers of sampling, for a number of rows and a vocabulary. Edits, saved logits and masks grow with what is asked for. */
+export interface SampleScratch {
+  readonly maxRows: number;
+  readonly vocab: number;
+  readonly logprobs: LogprobsScratch;
+  readonly peaks: GpuBuffer;
+  /** Shapes: [maxRows] (largest logit as f32 bits, order key of the lowest logit kept). */
+  readonly limits: GpuBuffer;
+  readonly bins: GpuBuffer;
+  readonly intervals: GpuBuffer;
+  readonly best: GpuBuffer;
+  /** What is read back: see {@link recordWords}. */
+  readonly records: GpuBuffer;
+  edits: GpuBuffer;
+  saved: GpuBuffer;
+  masks: GpuBuffer;
+}
+
+export function allocateSampleScratch(device: GpuDevice, maxRows: number, vocab: number): SampleScratch {
+  const parts = maxRows * numChunks(vocab);
+  const isFused = numChunks(vocab) === 1;
+  return {
+    maxRows,
+    vocab,
+    logprobs: allocateLogprobsScratch(device, maxRows, vocab),
+    peaks: device.createBuffer('sample peaks', parts * 4),
+    limits: device.createBuffer('sample limits', maxRows * 8),
+    bins: device.createBuffer('sample bins', isFused ? 16 : 2 * parts * BINS * 4),
+    intervals: device.createBuffer('sample intervals', maxRows * 8 * 8),
+    best: device.createBuffer('sample best', parts * 8),
+    records: device.createBuffer('sample records', maxRows * recordWords(MAX_LOGPROBS) * 4),
+    edits: device.createBuffer('sample edits', 1024 * 16),
+    saved: device.createBuffer('sample saved', 1024 * 4),
+    masks: device.createBuffer('sample masks', 16),
+  };
+}
+
+export interface SampleArgs {
+  /** Raw logits, row r for row r of `prepared`. Shapes: [S, V]. */
+  readonly logits: Tensor;
+  readonly prepared: SampleBatch;
+  readonly scratch: SampleScratch;
+}
+
+/**
+ * Records the sampling of `prepared.numRows` rows; the return value says what to read back and how.
+ * Limits: once per submitted step, because edits and masks are written to the scratch at once.
+ * Mutates: logits (masks and edits are applied in place).
+ */
+export function recordSample(context: OpContext, args: SampleArgs): SampleReadback {
+  const { logits, prepared: batch, scratch } = args;
+  const { numRows } = batch;
+  const { vocab } = scratch;
+  if (numRows > scratch.maxRows) throw new Error(`sampling: ${numRows} rows, room for ${scratch.maxRows}`);
+  if (vocab > logits.columns) throw new Error(`sampling: ${logits.columns} logits, vocabulary of ${vocab}`);
+  const stages = new Stages(context, args);
+  if (batch.maxLogprobs >= 0) stages.logprobs();
+  if (batch.numMasks > 0) stages.masks();
+  if (batch.numEdits > 0) stages.edits();
+  const isTruncated = batch.usesMinP || batch.usesTopK || batch.usesTopP;
+  if (isTruncated) stages.floor();
+  if (batch.usesTopK) stages.search(false);
+  if (batch.usesTopP) stages.search(true);
+  stages.draw(isTruncated);
+  stages.pick(batch.maxLogprobs >= 0);
+  const words = recordWords(batch.maxLogprobs);
+  return {
+    buffer: scratch.records,
+    bytes: numRows * words * 4,
+    numRows,
+    vocab,
+    recordWords: words,
+    numLogprobs: batch.maxLogprobs >= 0 ? batch.numLogprobs.slice(0, numRows) : null,
+  };
+}
+
+type Params = { -readonly [K in keyof typeof sampleParams.fields]: number };
+
+/** The stages of one step, with the parameters that they share. */
+class Stages {
+  private readonly params: Params;
+  private readonly chunks: number;
+
+  constructor(
+    private readonly context: OpContext,
+    private readonly args: SampleArgs,
+  ) {
+    const { prepared: batch, scratch, logits } = args;
+    const { numRows } = batch;
+    const { recorder } = context;
+    this.chunks = numChunks(scratch.vocab);
+    this.params = {
+      vocab: scratch.vocab,
+      stride: logits.stride,
+      chunks: this.chunks,
+      max_rows: scratch.maxRows,
+      record_words: recordWords(batch.maxLogprobs),
+      digit: 0,
+      temperature: recorder.words(batch.temperature, numRows),
+      log_min_p: recorder.words(batch.logMinP, numRows),
+      top_k: recorder.words(batch.topK, numRows),
+      top_p: recorder.words(batch.topP, numRows),
+      seed_low: recorder.words(batch.seedLow, numRows),
+      seed_high: recorder.words(batch.seedHigh, numRows),
+      counter: recorder.words(batch.counter, numRows),
+      num_logprobs: recorder.words(batch.numLogprobs, numRows),
+      edit_start: recorder.words(batch.editStart, numRows + 1),
+      mask_rows: recorder.words(batch.maskRows, batch.numMasks),
+      mask_words: Math.ceil(scratch.vocab / 32),
+    };
+  }
+
+  logprobs(): void {
+    const { logits, prepared: batch, scratch } = this.args;
+    recordLogprobs(this.context, {
+      logits,
+      vocab: scratch.vocab,
+      numRows: batch.numRows,
+      numLogprobs: this.params.num_logprobs,
+      recordWords: this.params.record_words,
+      records: scratch.records,
+      scratch: scratch.logprobs,
+    });
+  }
+
+  masks(): void {
+    const { logits, prepared: batch, scratch } = this.args;
+    const words = batch.numMasks * this.params.mask_words;
+    scratch.masks = this.upload(scratch.masks, batch.masks.subarray(0, words));
+    const buffers = { step: this.step, masks: scratch.masks, logits: logits.buffer };
+    this.dispatch('sample-mask.wgsl', {}, buffers, Math.ceil(scratch.vocab / SAMPLE_WG), batch.numMasks);
+  }
+
+  edits(): void {
+    const { logits, prepared: batch, scratch } = this.args;
+    scratch.edits = this.upload(scratch.edits, batch.edits.subarray(0, batch.numEdits * 4));
+    scratch.saved = this.grown(scratch.saved, batch.numEdits * 4);
+    const buffers = { step: this.step, edits: scratch.edits, saved: scratch.saved, logits: logits.buffer };
+    this.dispatch('sample-edit.wgsl', {}, buffers, Math.ceil(batch.maxEdits / SAMPLE_WG), batch.numRows);
+  }
+
+  floor(): void {
+    const { logits, prepared: batch, scratch } = this.args;
+    const { peaks, limits } = scratch;
+    const peakBuffers = { logits: logits.buffer, peaks };
+    this.dispatch('sample-peak.wgsl', { CHUNK: SAMPLE_CHUNK }, peakBuffers, this.chunks, batch.numRows);
+    this.dispatch('sample-floor.wgsl', {}, { step: this.step, peaks, limits }, batch.numRows);
+  }
+
+  /** `byMass`: top-p; otherwise top-k. */
+  search(byMass: boolean): void {
+    const { logits, prepared: batch, scratch } = this.args;
+    const isFused = this.chunks === 1;
+    const flags = { CHUNK: SAMPLE_CHUNK, MASS: byMass, FUSED: isFused };
+    const common = { step: this.step, logits: logits.buffer, limits: scratch.limits };
+    if (isFused) {
+      this.dispatch('sample-search.wgsl', flags, common, 1, batch.numRows);
+      return;
+    }
+    const buffers = { ...common, bins: scratch.bins, intervals: scratch.intervals };
+    for (let digit = 0; digit <= NUM_DIGITS; digit++) {
+      this.params.digit = digit;
+      this.dispatch('sample-search.wgsl', flags, buffers, digit === NUM_DIGITS ? 1 : this.chunks, batch.numRows);
+    }
+  }
+
+  draw(isTruncated: boolean): void {
+    const { logits, prepared: batch, scratch } = this.args;
+    const flags = { CHUNK: SAMPLE_CHUNK, TRUNCATE: isTruncated };
+    const buffers = { step: this.step, logits: logits.buffer, best: scratch.best };
+    const all = isTruncated ? { ...buffers, limits: scratch.limits } : buffers;
+    this.dispatch('sample-draw.wgsl', flags, all, this.chunks, batch.numRows);
+  }
+
+  pick(withLogprobs: boolean): void {
+    const { logits, prepared: batch, scratch } = this.args;
+    const { best, records, edits, saved } = scratch;
+    const raw = { step: this.step, logits: logits.buffer, edits, saved, log_sums: scratch.logprobs.logSums };
+    const buffers = withLogprobs ? { best, records, ...raw } : { best, records };
+    this.dispatch('sample-pick.wgsl', { LOGPROBS: withLogprobs }, buffers, batch.numRows);
+  }
+
+  private get step(): GpuBuffer {
+    return this.context.recorder.arena;
+  }
+
+  private dispatch(
+    entry: `sample-${'mask' | 'edit' | 'peak' | 'floor' | 'search' | 'draw' | 'pick'}.wgsl`,
+    flags: Readonly<Record<string, ParamValue>>,
+    buffers: Readonly<Record<string, GpuBuffer>>,
+    x: number,
+    y = 1,
+  ): void {
+    const kernel = variant(this.context, entry, { WG: SAMPLE_WG, ...flags }, sampleParams);
+    this.context.recorder.dispatch(kernel, buffers, this.params, x, y);
+  }
+
+  private upload(buffer: GpuBuffer, words: Uint32Array<ArrayBuffer>): GpuBuffer {
+    const target = this.grown(buffer, words.byteLength);
+    const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+    this.context.device.write(target, 0, bytes);
+    return target;
+  }
+
+  /** Commands that were submitted keep the old buffer alive. */
+  private grown(buffer: GpuBuffer, bytes: number): GpuBuffer {
+    if (buffer.bytes >= bytes) return buffer;
+    this.context.device.destroyBuffer(buffer);
+    return this.context.device.createBuffer(buffer.label, Math.max(bytes, 2 * buffer.bytes));
+  }
+}

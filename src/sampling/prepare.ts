@@ -1,0 +1,160 @@
+/**
+ * The sequences of a step -> the arrays from which the GPU samples.
+ *
+ * Owns the arrays, which only grow, and what is kept per sequence. The order of the processors is: allowed tokens, bans, bias, penalties
+ * (repetition, then frequency and presence), temperature, min-p, top-k, top-p; logprobs are of the raw logits. It knows no GPU and no
+ * scheduler. Next: one file per processor here; `engine/ops/sample.ts` takes the result.
+ */
+import { maskWords } from './allowed.ts';
+import { collectBans } from './bans.ts';
+import { BAN, EDIT_WORDS, writeEdit } from './edit-table.ts';
+import { needsEdits, SequenceState } from './sequence-state.ts';
+import type { SampleSource } from './source.ts';
+import { NO_MIN_P, truncationOf } from './truncation.ts';
+
+/** Longer lists are cut to this; requests are checked before they come here. */
+const MAX_LOGPROBS = 20;
+
+/** The arrays of the step prepared last; see `SampleBatch` in the op for shapes. Limits: arrays may be longer, the counts rule. */
+export class PreparedSamples {
+  numRows = 0;
+  temperature = new Float32Array(0);
+  logMinP = new Float32Array(0);
+  topK = new Uint32Array(0);
+  topP = new Float32Array(0);
+  seedLow = new Uint32Array(0);
+  seedHigh = new Uint32Array(0);
+  counter = new Uint32Array(0);
+  numLogprobs = new Int32Array(0);
+  editStart = new Uint32Array(1);
+  numEdits = 0;
+  maxEdits = 0;
+  edits = new Uint32Array(0);
+  numMasks = 0;
+  maskRows = new Uint32Array(0);
+  masks = new Uint32Array(0);
+  usesMinP = false;
+  usesTopK = false;
+  usesTopP = false;
+  maxLogprobs = -1;
+}
+
+/** Prepares steps of one model. Not for two steps at once: each call reuses the arrays of the last. */
+export class SamplingPreparer {
+  private readonly out = new PreparedSamples();
+  private editFloats = new Float32Array(0);
+  private readonly states = new WeakMap<SampleSource, SequenceState>();
+  private readonly bans: number[] = [];
+
+  constructor(
+    private readonly vocab: number,
+    private readonly eosTokenIds: readonly number[],
+  ) {}
+
+  /**
+   * Fills the arrays, row i for the i-th sequence. What was learnt of a sequence goes when the sequence does.
+   * Mutates: what the last call returned.
+   */
+  prepare(sequences: readonly SampleSource[]): PreparedSamples {
+    const { out } = this;
+    this.reset(sequences.length);
+    for (let row = 0; row < sequences.length; row++) {
+      const source = sequences[row] as SampleSource;
+      this.fillRow(row, source);
+      this.fillEdits(row, source);
+      out.editStart[row + 1] = out.numEdits;
+    }
+    return out;
+  }
+
+  private reset(numRows: number): void {
+    const { out } = this;
+    out.numRows = numRows;
+    out.numEdits = out.maxEdits = out.numMasks = 0;
+    out.usesMinP = out.usesTopK = out.usesTopP = false;
+    out.maxLogprobs = -1;
+    if (out.temperature.length >= numRows) return;
+    const capacity = Math.max(16, numRows, 2 * out.temperature.length);
+    out.temperature = new Float32Array(capacity);
+    out.logMinP = new Float32Array(capacity);
+    out.topK = new Uint32Array(capacity);
+    out.topP = new Float32Array(capacity);
+    out.seedLow = new Uint32Array(capacity);
+    out.seedHigh = new Uint32Array(capacity);
+    out.counter = new Uint32Array(capacity);
+    out.numLogprobs = new Int32Array(capacity);
+    out.editStart = new Uint32Array(capacity + 1);
+    out.maskRows = new Uint32Array(capacity);
+  }
+
+  private fillRow(row: number, { params, seed, promptIds, outputIds }: SampleSource): void {
+    const { out } = this;
+    const { temperature, logMinP, topK, topP } = truncationOf(params, this.vocab);
+    out.temperature[row] = temperature;
+    out.logMinP[row] = logMinP;
+    out.topK[row] = topK;
+    out.topP[row] = topP;
+    out.seedLow[row] = seed[0];
+    out.seedHigh[row] = seed[1];
+    out.counter[row] = promptIds.length + outputIds.length;
+    const numLogprobs = params.numLogprobs === null ? -1 : Math.min(params.numLogprobs, MAX_LOGPROBS);
+    out.numLogprobs[row] = numLogprobs;
+    out.usesMinP ||= logMinP > NO_MIN_P;
+    out.usesTopK ||= topK > 0;
+    out.usesTopP ||= topP < 1;
+    out.maxLogprobs = Math.max(out.maxLogprobs, numLogprobs);
+  }
+
+  private fillEdits(row: number, source: SampleSource): void {
+    const { params } = source;
+    const edits = needsEdits(params);
+    if (!edits && params.allowedTokenIds === null) return;
+    let state = this.states.get(source);
+    if (!state) {
+      state = new SequenceState(source, this.vocab);
+      this.states.set(source, state);
+    }
+    if (state.mask) this.copyMask(row, state.mask);
+    if (!edits) return;
+    state.update(source);
+    collectBans(source, this.eosTokenIds, this.bans);
+    this.copyEdits(state);
+  }
+
+  private copyMask(row: number, mask: Uint32Array): void {
+    const { out } = this;
+    const words = maskWords(this.vocab);
+    const at = out.numMasks * words;
+    out.masks = grown(out.masks, at + words);
+    out.masks.set(mask, at);
+    out.maskRows[out.numMasks++] = row;
+  }
+
+  /** Copies the sequence's table and lays the step's own bans over it. */
+  private copyEdits({ table }: SequenceState): void {
+    const { out } = this;
+    const first = out.numEdits;
+    out.edits = grown(out.edits, (first + table.size + this.bans.length) * EDIT_WORDS);
+    if (this.editFloats.buffer !== out.edits.buffer) this.editFloats = new Float32Array(out.edits.buffer);
+    const { edits } = out;
+    edits.set(table.words.subarray(0, table.size * EDIT_WORDS), first * EDIT_WORDS);
+    let count = table.size;
+    this.bans.forEach((tokenId, i) => {
+      const known = table.find(tokenId);
+      if (known !== undefined) this.editFloats[(first + known) * EDIT_WORDS + 1] = BAN;
+      else if (this.bans.indexOf(tokenId) === i) {
+        writeEdit(edits, this.editFloats, first + count++, tokenId, BAN);
+      }
+    });
+    out.numEdits += count;
+    out.maxEdits = Math.max(out.maxEdits, count);
+  }
+}
+
+/** The array, or a larger copy: rows before the current one are in it already. */
+function grown(array: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
+  if (array.length >= length) return array;
+  const larger = new Uint32Array(Math.max(length, 2 * array.length));
+  larger.set(array);
+  return larger;
+}
