@@ -44,6 +44,6 @@ export function cacheBlockBytes(shape: CacheShape): number {
 /** Throws: Error when no kernel takes this shape. */
 export function assertCacheShape(shape: CacheShape): void {
   const { headDim, blockSize } = shape;
-  if (headDim % 8 !== 0 || headDim < 16 || headDim > 256) throw new Error(`head size ${headDim} is not supported`);
+  if (headDim % 8 !== 0 || headDim < 8 || headDim > 256) throw new Error(`head size ${headDim} is not supported`);
   if (![8, 16, 32].includes(blockSize)) throw new Error(`block size ${blockSize} is not supported`);
 }

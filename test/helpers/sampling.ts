@@ -1,0 +1,100 @@
+/**
+ * Sampling as the engine does it, for tests: sequences and raw logits in, tokens and the state of the logits out.
+ */
+import type { GpuDevice } from '../../src/engine/gpu/device.ts';
+import type { OpContext } from '../../src/engine/ops/context.ts';
+import { allocateSampleScratch, recordSample, type SampleScratch } from '../../src/engine/ops/sample.ts';
+import { readSampled, type SampledRow } from '../../src/engine/ops/sample-records.ts';
+import type { SamplingParams } from '../../src/engine/types.ts';
+import { SamplingPreparer } from '../../src/sampling/prepare.ts';
+import type { SampleSource } from '../../src/sampling/source.ts';
+import { context, readTensor, tensor } from './gpu.ts';
+
+/** Samples from the plain distribution of the logits. */
+export const PLAIN: SamplingParams = {
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  seed: null,
+  logitBias: [],
+  bannedSequences: [],
+  allowedTokenIds: null,
+  maxTokens: 100,
+  minTokens: 0,
+  stopTokenIds: [],
+  ignoreEos: false,
+  numLogprobs: null,
+};
+
+/** A sequence with the given parameters changed. */
+export function source(
+  params: Partial<SamplingParams>,
+  more: { promptIds?: readonly number[]; outputIds?: number[]; seed?: readonly [number, number] } = {},
+): SampleSource & { readonly outputIds: number[] } {
+  return {
+    promptIds: more.promptIds ?? [],
+    outputIds: more.outputIds ?? [],
+    params: { ...PLAIN, ...params },
+    seed: more.seed ?? [1, 2],
+  };
+}
+
+export interface SampledBatch {
+  readonly rows: SampledRow[];
+  /** After edits. Shapes: [rows][V]. */
+  readonly edited: Float32Array[];
+  /** Ids that truncation kept, in order of id; all where nothing truncates. */
+  readonly kept: number[][];
+}
+
+/** Runs batches over one vocabulary; keeps its buffers between them, as the engine does. */
+export class Sampler {
+  readonly preparer: SamplingPreparer;
+  private readonly scratch: SampleScratch;
+  private readonly context: OpContext;
+
+  constructor(
+    private readonly device: GpuDevice,
+    readonly vocab: number,
+    maxRows: number,
+    eosTokenIds: readonly number[] = [],
+  ) {
+    this.preparer = new SamplingPreparer(vocab, eosTokenIds);
+    this.scratch = allocateSampleScratch(device, maxRows, vocab);
+    this.context = context(device);
+  }
+
+  /** Samples row i of `logits` ([rows, V]) for the i-th sequence. */
+  async run(sources: readonly SampleSource[], logits: Float32Array): Promise<SampledBatch> {
+    const { device, vocab, scratch } = this;
+    const numRows = sources.length;
+    const prepared = this.preparer.prepare(sources);
+    const isTruncated = prepared.usesMinP || prepared.usesTopK || prepared.usesTopP;
+    const input = tensor(device, 'logits', numRows, vocab, logits);
+    const readback = recordSample(this.context, { logits: input, prepared, scratch });
+    const bytes = await this.context.recorder.submitAndRead(readback.buffer, readback.bytes);
+    const rows = readSampled(bytes, readback);
+    const all = await readTensor(device, input);
+    const limitBytes = await device.read(scratch.limits, 0, numRows * 8);
+    const limits = new Uint32Array(limitBytes.buffer, limitBytes.byteOffset, numRows * 2);
+    device.destroyBuffer(input.buffer);
+    const edited = sources.map((_, row) => all.subarray(row * vocab, (row + 1) * vocab));
+    const kept = edited.map((values, row) => {
+      const lowest = isTruncated ? (limits[row * 2 + 1] ?? 0) : 0;
+      return Array.from(values, (_, id) => id).filter((id) => orderKey(values[id] ?? 0) >= lowest);
+    });
+    return { rows, edited, kept };
+  }
+}
+
+const bits = new DataView(new ArrayBuffer(4));
+
+function orderKey(x: number): number {
+  bits.setFloat32(0, x === 0 ? 0 : x);
+  const word = bits.getUint32(0);
+  return (word & 0x80000000 ? ~word : word | 0x80000000) >>> 0;
+}
