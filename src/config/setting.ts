@@ -1,42 +1,68 @@
 /**
- * What a setting is: one row of the table, and the kinds of value that a row may hold.
+ * What a setting is: one row of the table.
  *
- * Owns how text becomes a value and how a kind describes itself in errors, help and documentation. A kind knows no
- * setting's name and where its text came from: `parse.ts` adds both to the message.
- * Next: `settings.ts`, the table.
+ * Owns the shape of a row and what follows from its key. A row's status tells the truth about the present: a setting that nobody reads
+ * must not claim to act. Next: `kinds.ts`, the values; `settings.ts`, the table; `status.ts`, what the status leads to.
  */
+import type { Kind } from './kinds.ts';
 
-/** Reads one kind of value from text. */
-export interface Kind<T> {
-  /** What is allowed, as it follows "expected": `an integer from 0 to 65535`. */
-  readonly expects: string;
-  /** What stands after a flag in the help: `N`, `TEXT`; empty for a switch. */
-  readonly placeholder: string;
-  /** A switch needs no value on the command line and has a `--no-` form. */
-  readonly isSwitch: boolean;
-  /** A list's flag may be repeated. */
-  readonly isList: boolean;
-  /** The value, or undefined when the text is none. */
-  read(text: string): T | undefined;
+export type Section =
+  | 'Server'
+  | 'Load and shutdown'
+  | 'Logging'
+  | 'Model'
+  | 'Hub'
+  | 'Requests and answers'
+  | 'Tools and structured outputs'
+  | 'Engine'
+  | 'Several GPUs'
+  | 'LoRA'
+  | 'Speculative decoding'
+  | 'Native jobs'
+  | 'Images, audio and video'
+  | 'CUDA, PyTorch and Ray';
+
+/**
+ * `acts`: does what its description says.
+ * `no-effect`: accepted, because what it controls elsewhere does not exist here; the description says why.
+ * `planned`: does not act yet; see {@link Setting.whilePlanned}.
+ */
+export type Status = 'acts' | 'no-effect' | 'planned';
+
+/** A name that is still read, with a notice. */
+export interface OldName {
+  /** As a flag without dashes; its variable follows from it. */
+  readonly name: string;
+  /** True where it switches off what the setting switches on. */
+  readonly isInverted: boolean;
 }
-
-export type Section = 'Server' | 'Model' | 'Hub' | 'Engine';
 
 /** One row of the table, complete. */
 export interface Setting<T> {
   /** Without dashes: the flag is `--name`, the YAML key `name`. */
   readonly name: string;
   readonly flagAliases: readonly string[];
+  /** One dash and this, as in `-tp`. */
+  readonly short: string | null;
   /** Environment variables; the first that is set and not empty counts. */
   readonly env: readonly string[];
+  /** Read where no present name is given. */
+  readonly oldNames: readonly OldName[];
   readonly section: Section;
   readonly kind: Kind<T>;
   readonly default: T;
   /** How the documentation shows the default where its value alone does not tell. */
   readonly defaultText: string | null;
   readonly unit: string | null;
-  /** Texts that mean "not set", beside the empty one. */
+  /** Texts in small letters that mean "not set", beside the empty one. */
   readonly unsetWords: readonly string[];
+  /** Values in small letters that are known but not supported yet, where others are. */
+  readonly plannedWords: readonly string[];
+  readonly status: Status;
+  /** What a planned setting does with a value that is not its default: stop the start, or say that it changes nothing yet. */
+  readonly whilePlanned: 'refuse' | 'tell';
+  /** The key of another setting: having its value changes nothing. */
+  readonly sameAs: string | null;
   readonly description: string;
 }
 
@@ -52,6 +78,50 @@ type SettingOf<R> = R extends { kind: Kind<infer T>; default: infer D }
   ? Setting<D extends null ? T | null : T>
   : never;
 
+/** What a row may add to the short forms below. */
+type Extra = Partial<Omit<Setting<unknown>, 'section' | 'kind' | 'default' | 'description' | 'status'>>;
+
+interface ShortRow<T, D> extends Extra {
+  readonly kind: Kind<T>;
+  readonly default: D;
+  readonly description: string;
+  readonly status: Status;
+}
+
+/** A row that is accepted and has no effect; the description says what that means here. */
+export function noEffect<T, const D extends T | null>(
+  kind: Kind<T>,
+  fallback: D,
+  description: string,
+  extra: Extra = {},
+): ShortRow<T, D> {
+  return { kind, default: fallback, description, status: 'no-effect', ...nullDefault(fallback), ...extra };
+}
+
+/** A row that does not act yet and stops the start when it is set to something else than its default. */
+export function planned<T, const D extends T | null>(
+  kind: Kind<T>,
+  fallback: D,
+  description: string,
+  extra: Extra = {},
+): ShortRow<T, D> {
+  return { kind, default: fallback, description, status: 'planned', ...nullDefault(fallback), ...extra };
+}
+
+/** A row that does not act yet and whose absence changes no result: the start goes on with a notice. */
+export function plannedQuietly<T, const D extends T | null>(
+  kind: Kind<T>,
+  fallback: D,
+  description: string,
+  extra: Extra = {},
+): ShortRow<T, D> {
+  return planned(kind, fallback, description, { whilePlanned: 'tell', ...extra });
+}
+
+function nullDefault(fallback: unknown): { defaultText?: string } {
+  return fallback === null ? { defaultText: 'not set' } : {};
+}
+
 /** Completes the rows of a section: `maxModelLen` is `--max-model-len` and `MAX_MODEL_LEN` unless its row says otherwise. */
 export function section<Rows extends Record<string, Row<unknown>>>(
   name: Section,
@@ -62,134 +132,25 @@ export function section<Rows extends Record<string, Row<unknown>>>(
   return Object.fromEntries(complete) as { [Key in keyof Rows]: SettingOf<Rows[Key]> };
 }
 
+/** The environment variable of a flag. */
+export function variableOf(name: string): string {
+  return name.replaceAll('-', '_').toUpperCase();
+}
+
 function completeRow(section: Section, key: string, row: Row<unknown>): Setting<unknown> {
   const name = row.name ?? key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  const env = [name.replaceAll('-', '_').toUpperCase()];
-  return { flagAliases: [], env, defaultText: null, unit: null, unsetWords: [], ...row, section, name };
+  return { ...EMPTY, env: [variableOf(name)], ...row, section, name };
 }
 
-/** Any text, without the white space around it. */
-export function text(placeholder: string): Kind<string> {
-  return { ...single, expects: 'text', placeholder, read: (input) => input.trim() };
-}
-
-/** Any text, exactly as given: in a template white space counts. */
-export function verbatim(placeholder: string): Kind<string> {
-  return { ...single, expects: 'text', placeholder, read: (input) => input };
-}
-
-/** Texts separated by commas; empty ones are dropped. */
-export function list(placeholder: string): Kind<readonly string[]> {
-  const split = (input: string) => input.split(',').map((item) => item.trim());
-  return {
-    ...single,
-    isList: true,
-    expects: 'texts separated by commas',
-    placeholder,
-    read: (input) => split(input).filter((item) => item !== ''),
-  };
-}
-
-/** An http or https address; a slash at the end is dropped. */
-export function url(): Kind<string> {
-  return {
-    ...single,
-    expects: 'an http or https address',
-    placeholder: 'URL',
-    read(input) {
-      const address = input.trim().replace(/\/+$/, '');
-      return /^https?:\/\/[^\s/]/.test(address) ? address : undefined;
-    },
-  };
-}
-
-/** true/1/yes/on or false/0/no/off, in any case. */
-export function boolean(): Kind<boolean> {
-  return {
-    expects: 'true, 1, yes, on, false, 0, no or off',
-    placeholder: '',
-    isSwitch: true,
-    isList: false,
-    read: (input) => BOOLEANS.get(input.trim().toLowerCase()),
-  };
-}
-
-/** One of a closed set. `aliases` are other spellings that are read but not advertised as values of their own. */
-export function choice<const V extends string | number>(
-  values: readonly V[],
-  aliases: Readonly<Record<string, V>> = {},
-): Kind<V> {
-  const known = new Map<string, V>([...values.map((value): [string, V] => [String(value), value])]);
-  for (const [alias, value] of Object.entries(aliases)) known.set(alias, value);
-  return {
-    ...single,
-    expects: oneOf([...known.keys()]),
-    placeholder: values.join('|'),
-    read: (input) => known.get(input.trim().toLowerCase()),
-  };
-}
-
-export interface Range {
-  readonly min?: number;
-  readonly max?: number;
-  /** Leaves the minimum itself out. */
-  readonly isMinOpen?: boolean;
-}
-
-/** A whole number. `4k` is 4,000 and `4K` 4,096; `m`, `M`, `g` and `G` likewise. */
-export function integer(range: Range = {}): Kind<number> {
-  return {
-    ...single,
-    expects: `an integer${inWords(range)}`,
-    placeholder: 'N',
-    read: (input) => within(range, readInteger(input.trim())),
-  };
-}
-
-/** A number with or without a fraction. */
-export function decimal(range: Range = {}): Kind<number> {
-  return {
-    ...single,
-    expects: `a number${inWords(range)}`,
-    placeholder: 'X',
-    read: (input) => within(range, readDecimal(input.trim())),
-  };
-}
-
-const single = { isSwitch: false, isList: false } as const;
-
-const BOOLEANS = new Map([
-  ...['true', '1', 'yes', 'on'].map((word): [string, boolean] => [word, true]),
-  ...['false', '0', 'no', 'off'].map((word): [string, boolean] => [word, false]),
-]);
-
-const MULTIPLES: Readonly<Record<string, number>> = { k: 1e3, m: 1e6, g: 1e9, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
-
-function readInteger(input: string): number | undefined {
-  const match = /^([+-]?\d+(?:\.\d+)?)([kmgKMG]?)$/.exec(input);
-  if (match === null) return undefined;
-  const [, digits = '', suffix = ''] = match;
-  const value = Number(digits) * (MULTIPLES[suffix] ?? 1);
-  return Number.isSafeInteger(value) ? value : undefined;
-}
-
-function readDecimal(input: string): number | undefined {
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(input) ? Number(input) : undefined;
-}
-
-function within(range: Range, value: number | undefined): number | undefined {
-  const { min = -Infinity, max = Infinity, isMinOpen = false } = range;
-  if (value === undefined || value < min || value > max || (isMinOpen && value === min)) return undefined;
-  return value;
-}
-
-function inWords({ min, max, isMinOpen = false }: Range): string {
-  if (min !== undefined && max !== undefined)
-    return isMinOpen ? ` above ${min}, up to ${max}` : ` from ${min} to ${max}`;
-  if (min !== undefined) return isMinOpen ? ` above ${min}` : ` of at least ${min}`;
-  return max === undefined ? '' : ` of at most ${max}`;
-}
-
-function oneOf(words: readonly string[]): string {
-  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
-}
+const EMPTY = {
+  flagAliases: [],
+  short: null,
+  oldNames: [],
+  defaultText: null,
+  unit: null,
+  unsetWords: [],
+  plannedWords: [],
+  status: 'acts',
+  whilePlanned: 'refuse',
+  sameAs: null,
+} as const;

@@ -46,7 +46,8 @@ export class EditTable {
   }
 
   setRepetition(tokenId: number, penalty: number): void {
-    this.floats[this.at(tokenId) * EDIT_WORDS + 2] = penalty;
+    const index = this.at(tokenId);
+    this.floats[index * EDIT_WORDS + 2] = penalty;
   }
 
   /** Counts one more occurrence in the output and sets the penalty to count * frequency + presence. */

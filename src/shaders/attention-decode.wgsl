@@ -117,7 +117,7 @@ fn main(
     var score_a$i = vec4f(0.0);
     var score_b$i = vec4f(0.0);
 #end
-    for (var chunk = lane % KEY_LANES; chunk < CHUNKS; chunk += KEY_LANES) {
+    for (var chunk = lane % KEY_LANES; chunk < params.chunks; chunk += KEY_LANES) {
       let word_a = (row_a + chunk) * WORDS_PER_CHUNK;
       let word_b = (row_b + chunk) * WORDS_PER_CHUNK;
       let a = unpack8(k[word_a], k[word_a + WORDS_PER_CHUNK - 1u]);
@@ -166,7 +166,7 @@ fn main(
 #else
   let partial = lane;
   let writes_partial = true;
-  let num_partials = WG;
+  let num_partials = params.wg;
 #endif
   if (writes_partial) {
 #unroll i PARTS * PART_QUADS
@@ -263,7 +263,7 @@ fn main(
     let head = first_head + quad * 4u + j;
     if (quad * 4u + j < HEADS && head < params.group) {
       var total = vec4f(0.0);
-      for (var s = 0u; s < SLICES; s++) {
+      for (var s = 0u; s < params.slices; s++) {
         total += pool[(((s * PARTS + of_part) * CHUNKS + column / 2u) * MERGED + j) * 2u + column % 2u];
       }
       if (num_splits == 1u) {

@@ -79,7 +79,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let at$i = (first_query + row$i / params.group) * params.q_stride + (kv_head * params.group + row$i % params.group) * VECS;
 #end
 #if STAGE_Q
-  for (var i = lane; i < TILE * VECS; i += WG) {
+  for (var i = lane; i < params.side * 4u * VECS; i += WG) {
     let row = min(first_row + i / VECS, last_row);
     let token = first_query + row / params.group;
     let head = kv_head * params.group + row % params.group;
@@ -103,9 +103,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     var score$i$j = 0.0;
 #end
 #end
-    for (var slice = 0u; slice < SLICES; slice++) {
+    for (var slice = 0u; slice < params.slices; slice++) {
       workgroupBarrier();
-      for (var i = lane; i < TILE * SLICE_CHUNKS; i += WG) {
+      for (var i = lane; i < params.side * 4u * SLICE_CHUNKS; i += WG) {
         let chunk = slice * SLICE_CHUNKS + i % SLICE_CHUNKS;
         let key = first_key + i / SLICE_CHUNKS;
         var staged = Eight(vec4f(0.0), vec4f(0.0));
@@ -121,7 +121,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       }
       workgroupBarrier();
       let first_vec = slice * SLICE_VECS;
-      for (var d = 0u; d < min(SLICE_VECS, VECS - first_vec); d++) {
+      for (var d = 0u; d < min(params.slice_vecs, VECS - first_vec); d++) {
 #unroll i 4
 #if STAGE_Q
         let q$i = queries[(ty + $iu * SIDE) * QUERY_PITCH + first_vec + d];
@@ -153,7 +153,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     row_values[lane] = vec4f(highest0, highest1, highest2, highest3);
     workgroupBarrier();
     var highest = maximum;
-    for (var t = 0u; t < SIDE; t++) {
+    for (var t = 0u; t < params.side; t++) {
       highest = max(highest, row_values[ty * SIDE + t]);
     }
     // A row that has seen only masked keys counts them with weight 1; its first visible key scales that to 0.
@@ -176,7 +176,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #if $s > 0
     workgroupBarrier();
 #endif
-    for (var i = lane; i < TILE * SLICE_CHUNKS; i += WG) {
+    for (var i = lane; i < params.side * 4u * SLICE_CHUNKS; i += WG) {
       let chunk = $su * SLICE_CHUNKS + i % SLICE_CHUNKS;
       let key = first_key + i / SLICE_CHUNKS;
       var staged = Eight(vec4f(0.0), vec4f(0.0));
@@ -191,7 +191,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       tile[to + 1u] = staged.high;
     }
     workgroupBarrier();
-    for (var t = 0u; t < SIDE; t++) {
+    for (var t = 0u; t < params.side; t++) {
 #unroll i 4
       let weight$i = weights[(ty + $iu * SIDE) * WEIGHT_PITCH + t];
 #end
@@ -213,7 +213,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   row_values[lane] = sum;
   workgroupBarrier();
   sum = vec4f(0.0);
-  for (var t = 0u; t < SIDE; t++) {
+  for (var t = 0u; t < params.side; t++) {
     sum += row_values[ty * SIDE + t];
   }
 #unroll i 4

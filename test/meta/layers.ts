@@ -18,7 +18,7 @@ export interface Layer {
 const SHAPES = ['engine types', 'config shape'];
 
 export const LAYERS: readonly Layer[] = [
-  { name: 'main', files: /^src\/main\.ts$/, mayImport: ['*'] },
+  { name: 'main', files: /^src\/main\.ts$/, mayImport: ['*'], packages: ['package.json'] },
   { name: 'config shape', files: /^src\/config\/server-config\.ts$/, mayImport: [] },
   { name: 'config', files: /^src\/config\//, mayImport: ['config shape'] },
   {
@@ -79,6 +79,7 @@ export const LAYERS: readonly Layer[] = [
       'ops',
       'ops interface',
       'gpu',
+      'memory plan',
       ...SHAPES,
     ],
   },
@@ -93,14 +94,15 @@ export const LAYERS: readonly Layer[] = [
   {
     name: 'blocks',
     files: /^src\/engine\/models\/(blocks\/|decoder)/,
-    mayImport: ['model spec', 'ops interface', 'engine types'],
+    mayImport: ['model spec', 'models', 'ops', 'ops interface', 'engine types'],
   },
   {
     name: 'models',
     files: /^src\/engine\/models\//,
-    mayImport: ['model spec', 'families', 'weights', 'ops interface', 'engine types'],
+    mayImport: ['model spec', 'families', 'weights', 'ops', 'ops interface', 'gpu', 'engine types'],
   },
-  { name: 'ops interface', files: /^src\/engine\/ops\/(ops|tensor)\.ts$/, mayImport: ['gpu', 'engine types'] },
+  { name: 'ops interface', files: /^src\/engine\/ops\/(tensor|kv-cache|logprobs)\.ts$/, mayImport: ['ops', 'gpu', 'engine types'] },
+  { name: 'memory plan', files: /^src\/engine\/memory-plan\.ts$/, mayImport: ['model spec', ...SHAPES] },
   { name: 'ops', files: /^src\/engine\/ops\//, mayImport: ['ops interface', 'gpu', 'shaders', 'engine types'] },
   { name: 'gpu', files: /^src\/engine\/gpu\//, mayImport: SHAPES, packages: ['bun-webgpu', 'webgpu'] },
   { name: 'host', files: /^src\/engine\/host\//, mayImport: ['engine', 'engine face', 'runtime', ...SHAPES] },
@@ -110,7 +112,7 @@ export const LAYERS: readonly Layer[] = [
     files: /^src\/engine\/[a-z-]+\.ts$/,
     mayImport: [
       ...['core', 'batch', 'runner', 'host', 'weights', 'hub', 'models', 'blocks', 'model spec', 'sampling'],
-      ...['ops', 'ops interface', 'gpu', 'runtime', ...SHAPES],
+      ...['ops', 'ops interface', 'gpu', 'memory plan', 'runtime', ...SHAPES],
     ],
   },
 ];

@@ -31,6 +31,8 @@ export interface OpenedBinding {
    * Throws: Error when the map fails or the wait exceeds `timeoutMs`.
    */
   readStaging(staging: GPUBuffer, into: Uint8Array, timeoutMs: number): Promise<void>;
+  /** Delivers callbacks that are due, where the binding does not do so by itself. */
+  processEvents(): void;
   close(): void;
 }
 

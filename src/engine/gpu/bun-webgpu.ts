@@ -143,15 +143,15 @@ export async function openBunWebgpu(options: OpenOptions): Promise<OpenedBinding
       future[0] = BigInt(native.zwgpuBufferMapAsync(buffer, MAP_MODE_READ, 0n, bytes, ptr(callbackInfo)));
       future[1] = 0n;
       const status = native.wgpuInstanceWaitAny(instance, 1n, ptr(future), BigInt(Math.round(timeoutMs * 1e6)));
-      // Device loss and validation errors are delivered only while events are processed.
       if (status === WAIT_TIMED_OUT) throw new Error(`the GPU did not finish within ${timeoutMs} ms`);
       if (status !== WAIT_SUCCESS || mapStatus !== MAP_SUCCESS) {
-        gpu._ticker.processEvents();
         throw new Error(`reading back failed (wait status ${status}, map status ${mapStatus})`);
       }
       native.wgpuBufferReadMappedRange(buffer, 0n, ptr(into), BigInt(into.byteLength));
       native.wgpuBufferUnmap(buffer);
     },
+    // Device loss is delivered only while events are processed.
+    processEvents: () => gpu._ticker.processEvents(),
     close() {
       device.destroy();
     },

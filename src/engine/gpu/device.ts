@@ -155,17 +155,18 @@ export class GpuDevice {
     byteOffset: number,
     bytes: number,
   ): Promise<Uint8Array> {
-    const padded = Math.ceil(bytes / 8) * 8;
-    const staging = this.nextStaging(padded);
-    encoder.copyBufferToBuffer(source.raw, byteOffset, staging.raw, 0, Math.min(padded, source.bytes - byteOffset));
-    this.opened.submit(encoder, passes);
     const out = new Uint8Array(bytes);
-    const startMs = performance.now();
     try {
+      const padded = Math.ceil(bytes / 8) * 8;
+      const staging = this.nextStaging(padded);
+      encoder.copyBufferToBuffer(source.raw, byteOffset, staging.raw, 0, Math.min(padded, source.bytes - byteOffset));
+      this.opened.submit(encoder, passes);
+      const startMs = performance.now();
       await this.opened.readStaging(staging.raw, out, READ_TIMEOUT_MS);
       this.waitedMs += performance.now() - startMs;
     } catch (error) {
-      // A lost device is reported by a promise: give it a turn to say why before the plain failure is used.
+      // A lost device is reported by a callback and a promise: let them say why before the plain failure is used.
+      this.opened.processEvents();
       await new Promise<void>((resolve) => setImmediate(resolve));
       this.throwIfFailed();
       throw new EngineError('gpu-error', error instanceof Error ? error.message : String(error));

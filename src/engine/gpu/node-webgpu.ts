@@ -64,6 +64,7 @@ export async function openNodeWebgpu(options: OpenOptions): Promise<OpenedBindin
       into.set(new Uint8Array(staging.getMappedRange(0, bytes), 0, into.byteLength));
       staging.unmap();
     },
+    processEvents() {},
     close() {
       device.destroy();
     },

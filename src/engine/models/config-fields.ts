@@ -62,12 +62,12 @@ function ropeScaling(config: RawConfig, parameters: RawConfig): RopeScaling {
   const kind = parameters.rope_type ?? parameters.type ?? 'default';
   if (kind === 'default') return { kind: 'default' };
   if (kind === 'linear') return { kind: 'linear', factor: numberField(parameters, 'factor') };
-  const originalMaxPositions = () =>
-    numberField(
-      { ...parameters, ...(config.original_max_position_embeddings ? config : {}) },
-      'original_max_position_embeddings',
-      numberField(config, 'max_position_embeddings'),
-    );
+  /** The field at the top beats the one inside; without either it is the model's whole length. */
+  const originalMaxPositions = () => {
+    const name = 'original_max_position_embeddings';
+    if (config[name]) return numberField(config, name);
+    return parameters[name] ? numberField(parameters, name) : numberField(config, 'max_position_embeddings');
+  };
   if (kind === 'llama3') {
     return {
       kind: 'llama3',

@@ -87,6 +87,10 @@ const decodeParams = struct('AttentionDecodeParams', {
   block_table_stride: 'u32',
   window: 'u32',
   max_splits: 'u32',
+  // Bounds of loops: known when compiling, but a software adapter takes seconds to compile them unrolled.
+  wg: 'u32',
+  chunks: 'u32',
+  slices: 'u32',
   scale: 'f32',
   softcap: 'f32',
 });
@@ -111,6 +115,9 @@ const prefillParams = struct('AttentionPrefillParams', {
   block_tables: 'u32',
   block_table_stride: 'u32',
   window: 'u32',
+  side: 'u32',
+  slices: 'u32',
+  slice_vecs: 'u32',
   scale: 'f32',
   softcap: 'f32',
 });
@@ -147,16 +154,24 @@ export function planAttention(
   };
 }
 
-function planDecode(headDim: number, group: number, subgroups: boolean, isSoftware: boolean, budget: number): DecodePlan {
+function planDecode(
+  headDim: number,
+  group: number,
+  subgroups: boolean,
+  isSoftware: boolean,
+  budget: number,
+): DecodePlan {
   // Short splits fill a large GPU from few sequences; a software adapter has few cores to fill.
   const splitTokens = isSoftware ? 256 : 128;
-  const wide = subgroups && !isSoftware;
+  // Barriers are what costs a software adapter: the fewer invocations meet at one, the better.
+  const sizes = isSoftware ? [16, 32, 64] : subgroups ? [128, 64] : [64];
   for (let chunks = Math.ceil(group / MAX_DECODE_HEADS); chunks <= group; chunks++) {
     const heads = Math.ceil(group / chunks);
     const parts = Math.ceil(heads / HEADS_PER_PART);
-    for (const wg of wide ? [128, 64] : [64]) {
+    for (const wg of sizes) {
       const plan = { wg, heads, parts, splitTokens, subgroups };
-      if (decodeWorkgroupBytes(plan, headDim) <= budget) return plan;
+      const summing = (headDim / 8) * parts;
+      if (summing <= wg && decodeWorkgroupBytes(plan, headDim) <= budget) return plan;
     }
   }
   throw new Error(`head size ${headDim} needs more workgroup memory than ${budget} bytes`);
@@ -298,6 +313,9 @@ function recordDecodes(context: OpContext, args: AttentionArgs): void {
         block_shift: Math.log2(shape.blockSize),
         block_tables: batch.blockTables,
         block_table_stride: batch.blockTableStride,
+        wg: decode.wg,
+        chunks: shape.headDim / 8,
+        slices: Math.floor(decode.wg / ((shape.headDim / 8) * decode.parts)),
         scale: args.scale,
         softcap: args.softcap ?? 0,
       },
@@ -349,6 +367,9 @@ function recordPrefills(context: OpContext, args: AttentionArgs): void {
         block_tables: batch.blockTables,
         block_table_stride: batch.blockTableStride,
         window: args.window ?? 0,
+        side: 8,
+        slices: Math.ceil(shape.headDim / prefill.slice),
+        slice_vecs: prefill.slice / 4,
         scale: args.scale,
         softcap: args.softcap ?? 0,
       },

@@ -64,7 +64,8 @@ export function recordRopeKv(context: OpContext, args: RopeKvArgs): void {
   if (qkv.columns !== (numHeads + 2 * kvHeads) * headDim || q.columns !== numHeads * headDim) {
     throw new Error(`rope-kv: ${qkv.columns} and ${q.columns} columns do not hold ${numHeads}+${kvHeads} heads`);
   }
-  if (rope && (rope.dims % 2 !== 0 || rope.dims > headDim)) throw new Error(`rope-kv: cannot rotate ${rope.dims} dimensions`);
+  if (rope && (rope.dims % 2 !== 0 || rope.dims > headDim))
+    throw new Error(`rope-kv: cannot rotate ${rope.dims} dimensions`);
   // A lane moves two adjacent elements, so that a packed pair has one writer.
   const lanes = headDim <= 32 ? 16 : 32;
   const headsPerGroup = WG / lanes;

@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'bun:test';
+import { halvedPlan, planMemory } from '../../../src/engine/memory-plan.ts';
+import { specFromConfig } from '../../../src/engine/models/registry.ts';
+import { TEST_CONFIG } from '../../helpers/model.ts';
+
+const spec = specFromConfig({
+  architectures: ['LlamaForCausalLM'],
+  hidden_size: 2048,
+  intermediate_size: 8192,
+  num_hidden_layers: 16,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  head_dim: 64,
+  vocab_size: 128256,
+  max_position_embeddings: 131072,
+});
+const config = { ...TEST_CONFIG, kvCacheDtype: 'float16' as const, maxNumBatchedTokens: null, maxNumSeqs: 256 };
+const GIB = 2 ** 30;
+const gpu = { bindingBytes: 2 * GIB, totalBytes: 24 * GIB, weightBytes: 2.5 * GIB, isSoftware: false };
+
+describe('memory plan', () => {
+  test('a large GPU gets the whole context and as many blocks as memory allows', () => {
+    const plan = planMemory(spec, config, gpu);
+    expect(plan.maxModelLen).toBe(131072);
+    expect(plan.maxNumSeqs).toBe(256);
+    expect(plan.maxNumBatchedTokens).toBe(2048);
+    expect(plan.kvCacheBytes).toBe(plan.numBlocks * 16 * 16 * 8 * 64 * 2 * 2);
+    expect(plan.kvCacheBytes + gpu.weightBytes).toBeLessThan(0.95 * gpu.totalBytes);
+    expect(plan.notices).toEqual([]);
+  });
+
+  test('a small binding clips sequences, tokens and context, and says so', () => {
+    const plan = planMemory(spec, { ...config, maxNumBatchedTokens: 8192 }, { ...gpu, bindingBytes: 128 * 2 ** 20 });
+    expect(plan.maxNumSeqs).toBe(256);
+    expect(plan.maxNumBatchedTokens).toBeLessThan(8192);
+    expect(plan.numBlocks * 16 * 8 * 64 * 2).toBeLessThanOrEqual(128 * 2 ** 20);
+    expect(plan.notices.join('\n')).toMatch(/MAX_NUM_BATCHED_TOKENS is 8192/);
+  });
+
+  test('a context beyond what fits is clipped, not refused', () => {
+    const plan = planMemory(spec, config, { ...gpu, totalBytes: 4 * GIB });
+    expect(plan.maxModelLen).toBe(plan.numBlocks * 16);
+    expect(plan.notices.join('\n')).toMatch(/MAX_MODEL_LEN is 131072, but only \d+ fit: clipped/);
+  });
+
+  test('blocks can be fixed', () => {
+    expect(planMemory(spec, { ...config, numGpuBlocksOverride: 100 }, gpu).numBlocks).toBe(100);
+  });
+
+  test('no room at all is an error that says where memory goes', () => {
+    expect(() => planMemory(spec, config, { ...gpu, totalBytes: 2 * GIB })).toThrow(/no room for a KV cache: of 2048 MiB/);
+  });
+
+  test('halving goes on until nothing is left', () => {
+    const plan = planMemory(spec, config, gpu);
+    const half = halvedPlan(plan);
+    expect(half.numBlocks).toBe(Math.floor(plan.numBlocks / 2));
+    expect(() => halvedPlan({ ...half, numBlocks: 1, blockSize: 1 })).toThrow(/out of memory/);
+  });
+});
