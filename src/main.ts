@@ -8,15 +8,16 @@ import packageJson from '../package.json' with { type: 'json' };
 import { ConfigError } from './config/config-error.ts';
 import { loadConfig, processSurroundings } from './config/load-config.ts';
 import type { ServerConfig } from './config/server-config.ts';
-import { startEngine, type Engine } from './engine/index.ts';
+import { type Engine, startEngine } from './engine/index.ts';
 import { EngineError } from './engine/types.ts';
 import { HubError } from './engine/weights/hub/errors.ts';
 import { resolveModelFolder } from './engine/weights/hub/resolve.ts';
 import { createApp } from './routes/app.ts';
+import { ProgressLine } from './runtime/progress-line.ts';
 import { type Listening, listen, setIdleTimeout } from './runtime/serve.ts';
+import { parseYaml } from './runtime/yaml.ts';
 import { ServingMetrics } from './serving/metrics.ts';
 import { loadServedModel } from './serving/served-model.ts';
-import { ProgressLine } from './runtime/progress-line.ts';
 
 /** How often a drain looks whether the last request has ended. */
 const DRAIN_POLL_MS = 50;
@@ -30,7 +31,8 @@ function log(message: string): void {
 
 async function serve(config: ServerConfig): Promise<void> {
   const progress = new ProgressLine(process.stderr);
-  if (config.isBundledModel) log('No MODEL_NAME is set: serving the bundled demo model, a toy that shows the server works.');
+  if (config.isBundledModel)
+    log('No MODEL_NAME is set: serving the bundled demo model, a toy that shows the server works.');
   const folder = await resolveModelFolder(config.model, config.revision, config.hub, {
     onProgress: ({ file, bytesDone, bytesTotal }) => progress.show(`downloading ${file}`, bytesDone / bytesTotal),
     onNotice: log,
@@ -83,7 +85,9 @@ async function serve(config: ServerConfig): Promise<void> {
   process.on('SIGTERM', stop);
   const info = await engine.ready();
   progress.end();
-  log(`${info.architecture} on ${info.adapter} (${info.binding}), ${info.dtype} weights, ${info.numBlocks} KV blocks of ${info.blockSize}`);
+  log(
+    `${info.architecture} on ${info.adapter} (${info.binding}), ${info.dtype} weights, ${info.numBlocks} KV blocks of ${info.blockSize}`,
+  );
   const shown = config.host === '0.0.0.0' || config.host === '::' ? 'localhost' : config.host;
   log(`Ready: http://${shown}:${server.port}/v1 serves ${config.servedModelNames[0]} (context ${info.maxModelLen})`);
 }
@@ -105,10 +109,13 @@ function pause(ms: number): Promise<void> {
 }
 
 try {
-  const loaded = loadConfig(processSurroundings());
+  const loaded = loadConfig(processSurroundings(parseYaml));
   if (loaded.kind === 'help') console.log(loaded.text);
   else if (loaded.kind === 'version') console.log(packageJson.version);
-  else await serve(loaded.config);
+  else {
+    for (const notice of loaded.notices) log(notice);
+    await serve(loaded.config);
+  }
 } catch (error) {
   const isExpected = error instanceof ConfigError || error instanceof HubError || error instanceof EngineError;
   log(isExpected ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));

@@ -41,7 +41,7 @@ const NUM_TOKEN_IDS = 200;
 
 /** Measures every level and prints a table. Throws: Error when the server refuses a request. */
 export async function benchServe(options: ServeOptions): Promise<object> {
-  const server = options.url === null ? await startServer({ env: inheritedModel() }) : null;
+  const server = options.url === null ? await startServer({ inheritSettings: true }) : null;
   const target: CompletionTarget = { url: server?.url ?? options.url ?? '', apiKey: options.apiKey };
   try {
     const about = server === null ? { server: target.url } : describe(server);
@@ -99,7 +99,10 @@ async function runStreams(
   let numStarted = 0;
   const client = async () => {
     for (let i = numStarted++; i < numRequests; i = numStarted++) {
-      const prompt = Array.from({ length: promptTokens }, (_, k) => FIRST_TOKEN_ID + ((i * 37 + k * 11) % NUM_TOKEN_IDS));
+      const prompt = Array.from(
+        { length: promptTokens },
+        (_, k) => FIRST_TOKEN_ID + ((i * 37 + k * 11) % NUM_TOKEN_IDS),
+      );
       done.push(await measureStream(target, { prompt, max_tokens: maxTokens, temperature: 0, ignore_eos: true }));
     }
   };
@@ -127,13 +130,6 @@ function printLevels(levels: readonly LevelResult[]): void {
 function describe(server: ServerProcess): Record<string, string> {
   const line = server.stderrLines.find((text) => / KV blocks of \d+$/.test(text)) ?? 'unknown';
   return { model: server.model, engine: line };
-}
-
-/** The server under test must be the one that the environment describes. */
-function inheritedModel(): Record<string, string> {
-  const names = ['MODEL_NAME', 'MODEL', 'DTYPE', 'KV_CACHE_DTYPE', 'MAX_MODEL_LEN', 'MAX_NUM_SEQS', 'BLOCK_SIZE'];
-  const more = ['MAX_NUM_BATCHED_TOKENS', 'NUM_GPU_BLOCKS_OVERRIDE', 'WGSLM_GPU_MEMORY_GIB', 'WGSLM_GPU_ROBUSTNESS'];
-  return Object.fromEntries([...names, ...more].flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
 /** Settings of a software driver that change its speed. */

@@ -3,35 +3,44 @@
  *
  * Pure. `scripts/docs/configuration.ts` puts the Markdown into the documents; a test keeps them equal.
  */
-import type { Section, Setting } from './setting.ts';
+import { type Section, type Setting, type Status, variableOf } from './setting.ts';
 import { settings } from './settings.ts';
 
 const HELP_WIDTH = 100;
 const HELP_INDENT = 34;
 
-const SECTIONS: readonly Section[] = ['Server', 'Model', 'Hub', 'Engine'];
-
 const rows: readonly Setting<unknown>[] = Object.values(settings);
+const sections: readonly Section[] = [...new Set(rows.map((row) => row.section))];
 
-/** What `--help` prints. */
+const STATUS_TEXTS: Readonly<Record<Status, string>> = { acts: 'acts', 'no-effect': 'no effect', planned: 'not yet' };
+
+/** What `--help` prints: what acts in full, the rest by name. */
 export function helpText(): string {
-  const blocks = SECTIONS.map((section) => {
-    const lines = rows.filter((row) => row.section === section).flatMap(helpLines);
-    return [`${section}:`, ...lines].join('\n');
+  const blocks = sections.flatMap((section) => {
+    const lines = rows.filter((row) => row.section === section && row.status === 'acts').flatMap(helpLines);
+    return lines.length === 0 ? [] : [[`${section}:`, ...lines].join('\n')];
   });
-  const usage = 'Usage: bun run serve [MODEL] [flags]';
-  const rule = 'A flag goes before its environment variable (in brackets), a variable before the default.';
-  const other = '  --help, -h                      This text.\n  --version                       The version.';
-  return `${[usage, `${rule}\nAn empty variable counts as not set.`, ...blocks, `Other:\n${other}`].join('\n\n')}\n`;
+  const usage = 'Usage: wgslm serve [MODEL] [flags]     or: bun run serve [MODEL] [flags]';
+  const rule =
+    'A flag goes before its environment variable (in brackets), a variable before the YAML file of\n--config, the file before the default. An empty variable counts as not set.';
+  const other = 'Other:\n  --help, -h                      This text.\n  --version                       The version.';
+  const rest = [
+    nameList('Not supported yet; values that would change answers stop the start:', 'planned'),
+    nameList('Accepted without effect, because there is no such thing here:', 'no-effect'),
+    'docs/configuration.md says what each of them means.',
+  ];
+  return `${[usage, rule, ...blocks, other, ...rest].join('\n\n')}\n`;
 }
 
-/** A Markdown table per section, with headings of the given level. */
-export function markdownTables(headingLevel: number): string {
+/** A Markdown table per section, with headings of the given level; of what acts alone, or of everything with its status. */
+export function markdownTables(headingLevel: number, which: 'acting' | 'all'): string {
   const heading = '#'.repeat(headingLevel);
-  const blocks = SECTIONS.map((section) => {
-    const lines = rows.filter((row) => row.section === section).map(markdownRow);
-    const head = '| Flag | Environment | Default | Meaning |\n| --- | --- | --- | --- |';
-    return `${heading} ${section}\n\n${head}\n${lines.join('\n')}\n`;
+  const columns = ['Flag', 'Environment', 'Default', ...(which === 'all' ? ['Status'] : []), 'Meaning'];
+  const head = `| ${columns.join(' | ')} |\n|${' --- |'.repeat(columns.length)}`;
+  const blocks = sections.flatMap((section) => {
+    const shown = rows.filter((row) => row.section === section && (which === 'all' || row.status === 'acts'));
+    const lines = shown.map((row) => markdownRow(row, which === 'all'));
+    return lines.length === 0 ? [] : [`${heading} ${section}\n\n${head}\n${lines.join('\n')}\n`];
   });
   return blocks.join('\n');
 }
@@ -44,17 +53,26 @@ function flagOf(row: Setting<unknown>): string {
 function helpLines(row: Setting<unknown>): string[] {
   const text = `${row.description} ${allowedText(row)}Default: ${plain(defaultText(row))}. [${row.env.join(', ')}]`;
   const flag = `  ${flagOf(row)}`;
-  const described = wrap(text, HELP_WIDTH - HELP_INDENT).map((line) => ' '.repeat(HELP_INDENT) + line);
+  const described = wrap(plain(text), HELP_WIDTH - HELP_INDENT).map((line) => ' '.repeat(HELP_INDENT) + line);
   if (flag.length > HELP_INDENT - 2) return [flag, ...described];
   return [flag.padEnd(HELP_INDENT) + (described[0] ?? '').trimStart(), ...described.slice(1)];
 }
 
-function markdownRow(row: Setting<unknown>): string {
-  const aliases = row.flagAliases.map((alias) => `\`--${alias}\``);
-  const flag = [`\`${flagOf(row)}\``, ...aliases].join(', ');
-  const env = row.env.map((name) => `\`${name}\``).join(', ');
-  const shown = row.defaultText ?? `\`${defaultText(row)}\``;
-  const cells = [flag, env, shown, `${row.description} ${allowedText(row)}`.trim()];
+function nameList(title: string, status: Status): string {
+  const names = rows.filter((row) => row.status === status).map((row) => `--${row.name}`);
+  return [title, ...wrap(names.join(' '), HELP_WIDTH - 2).map((line) => `  ${line}`)].join('\n');
+}
+
+function markdownRow(row: Setting<unknown>, withStatus: boolean): string {
+  const aliases = [...(row.short === null ? [] : [`-${row.short}`]), ...row.flagAliases.map((alias) => `--${alias}`)];
+  const flag = [flagOf(row), ...aliases].map(code).join(', ');
+  const old = row.oldNames.map(
+    ({ name, isInverted }) => `; old name${isInverted ? ', the opposite' : ''}: ${code(variableOf(name))}`,
+  );
+  const env = row.env.map(code).join(', ') + old.join('');
+  const shown = row.defaultText ?? code(defaultText(row));
+  const status = withStatus ? [STATUS_TEXTS[row.status]] : [];
+  const cells = [flag, env, shown, ...status, `${row.description} ${allowedText(row)}`.trim()];
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
@@ -68,6 +86,10 @@ function allowedText(row: Setting<unknown>): string {
 
 function defaultText(row: Setting<unknown>): string {
   return row.defaultText ?? String(row.default);
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
 }
 
 function plain(markdown: string): string {

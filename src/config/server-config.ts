@@ -1,7 +1,8 @@
 /**
  * The shape of the frozen configuration that the rest of the server receives.
  *
- * Names carry their units. Values come from flags, environment and YAML through the table in `settings.ts`.
+ * Names carry their units. Values come from flags, environment and YAML through the table in `settings.ts`. Fields of settings whose
+ * status there is `planned` hold their default until somebody reads them and the status says `acts`.
  */
 
 export interface ServerConfig {
@@ -12,6 +13,7 @@ export interface ServerConfig {
   /** True when no model was named and the bundled one is served. */
   readonly isBundledModel: boolean;
   readonly revision: string;
+  readonly tokenizer: TokenizerConfig;
   /** First one is what responses carry; all are accepted. */
   readonly servedModelNames: readonly string[];
   /** Any of these is accepted as bearer token; empty = open. */
@@ -23,8 +25,106 @@ export interface ServerConfig {
   readonly maxRequestBodyBytes: number;
   /** How long a drain may take before what still runs is aborted. */
   readonly shutdownTimeoutMs: number;
+  readonly http: HttpConfig;
+  readonly cors: CorsConfig;
+  readonly admission: AdmissionConfig;
+  readonly logging: LoggingConfig;
+  readonly requests: RequestsConfig;
+  readonly scheduling: SchedulingConfig;
+  readonly jobs: JobsConfig;
   readonly hub: HubConfig;
   readonly engine: EngineConfig;
+}
+
+export interface TokenizerConfig {
+  /** A local folder or a Hub id; null = the model's own. */
+  readonly name: string | null;
+  /** null = the model's. */
+  readonly revision: string | null;
+}
+
+export interface HttpConfig {
+  /** In front of all routes, without a slash at the end; empty = none. */
+  readonly rootPath: string;
+  readonly enableRequestIdHeaders: boolean;
+  /** 0 = never. */
+  readonly sseKeepAliveMs: number;
+  /** 0 = never. */
+  readonly slowReaderTimeoutMs: number;
+  /** Whether there are `/openapi.json` and `/docs`. */
+  readonly hasApiDocs: boolean;
+  readonly enableTokenizerInfoEndpoint: boolean;
+  /** null = plain HTTP. */
+  readonly tls: TlsConfig | null;
+}
+
+export interface TlsConfig {
+  readonly keyFile: string;
+  readonly certFile: string;
+  readonly caFile: string | null;
+}
+
+export interface CorsConfig {
+  /** `*` is any, here and below. */
+  readonly allowedOrigins: readonly string[];
+  readonly allowedMethods: readonly string[];
+  readonly allowedHeaders: readonly string[];
+  readonly allowCredentials: boolean;
+}
+
+/** How much is taken at once, and how the server leaves. */
+export interface AdmissionConfig {
+  readonly maxConcurrency: number;
+  /** null = a default that suits the engine. */
+  readonly maxNumQueuedReqs: number | null;
+  /** null = a default that suits the engine. */
+  readonly maxNumQueuedTokens: number | null;
+  readonly drainDelayMs: number;
+}
+
+export interface LoggingConfig {
+  readonly format: 'auto' | 'text' | 'json';
+  readonly level: 'critical' | 'error' | 'warning' | 'info' | 'debug' | 'trace';
+  readonly enableLogRequests: boolean;
+  readonly enableLogOutputs: boolean;
+  readonly enableLogDeltas: boolean;
+  readonly enableLogStats: boolean;
+  /** Units: characters. null = no limit. */
+  readonly maxLogLength: number | null;
+  readonly logErrorStack: boolean;
+}
+
+/** How requests are understood and answered. */
+export interface RequestsConfig {
+  /** `auto` = the model's file, `vllm` = none, else a folder. */
+  readonly generationConfig: string;
+  /** As in `generation_config.json`; null = nothing. */
+  readonly overrideGenerationConfig: Readonly<Record<string, unknown>> | null;
+  readonly chatTemplateContentFormat: 'auto' | 'string' | 'openai';
+  readonly trustRequestChatTemplate: boolean;
+  readonly defaultChatTemplateKwargs: Readonly<Record<string, unknown>> | null;
+  readonly excludeToolsWhenToolChoiceNone: boolean;
+  readonly returnTokensAsTokenIds: boolean;
+  readonly enablePromptTokensDetails: boolean;
+  readonly enableForceIncludeUsage: boolean;
+  readonly enablePerRequestMetrics: boolean;
+  readonly maxNumSequences: number;
+}
+
+export interface SchedulingConfig {
+  readonly policy: 'fcfs' | 'priority';
+  /** Tokens that a stream gathers before it sends them. */
+  readonly streamInterval: number;
+  readonly enablePrefixCaching: boolean;
+}
+
+/** What native jobs take unless they say otherwise. */
+export interface JobsConfig {
+  /** Tokens in the first piece of a stream, in the largest, and the factor from each to the next. */
+  readonly batchGrowth: { readonly max: number; readonly min: number; readonly growthFactor: number };
+  readonly rawOpenaiOutput: boolean;
+  readonly nativeOutput: 'batches' | 'openai';
+  readonly maxConcurrency: number;
 }
 
 export interface HubConfig {

@@ -88,6 +88,16 @@ interface ShortRow<T, D> extends Extra {
   readonly status: Status;
 }
 
+/** A row that does what its description says. */
+export function acts<T, const D extends T | null>(
+  kind: Kind<T>,
+  fallback: D,
+  description: string,
+  extra: Extra = {},
+): ShortRow<T, D> {
+  return { kind, default: fallback, description, status: 'acts', ...nullDefault(fallback), ...extra };
+}
+
 /** A row that is accepted and has no effect; the description says what that means here. */
 export function noEffect<T, const D extends T | null>(
   kind: Kind<T>,

@@ -14,7 +14,7 @@ import { loadModelWeights, type ModelWeights } from './models/weights.ts';
 import { type CacheShape, type LayerCache, layerCacheBytes } from './ops/kv-cache.ts';
 import { Runner } from './runner.ts';
 import { EngineError } from './types.ts';
-import { WeightLoader, type WantedFormat } from './weights/loader.ts';
+import { type WantedFormat, WeightLoader } from './weights/loader.ts';
 import { openSafetensors } from './weights/safetensors.ts';
 
 const FORMAT_OF_DTYPE = { auto: null, float32: 'f32', float16: 'f16', bfloat16: 'bf16' } as const;
@@ -78,7 +78,9 @@ async function loadWeights(
   const files = await openSafetensors(folder);
   try {
     const totalBytes = files.names().reduce((sum, name) => sum + files.entry(name).byteLength, 0);
-    const loader = new WeightLoader(device, files, format, (read) => options.onProgress('loading weights', read / totalBytes));
+    const loader = new WeightLoader(device, files, format, (read) =>
+      options.onProgress('loading weights', read / totalBytes),
+    );
     const weights = await loadModelWeights(loader, spec);
     await device.flush();
     for (const [name, count] of loader.overflowed) {

@@ -45,7 +45,11 @@ export function planMemory(spec: ModelSpec, config: EngineConfig, limits: Memory
   const widest = Math.max(spec.ffn, spec.hidden, (spec.heads + 2 * spec.kvHeads) * spec.headDim) + 8;
   const wantedTokens =
     config.maxNumBatchedTokens ?? (limits.isSoftware ? DEFAULT_BATCHED_TOKENS.software : DEFAULT_BATCHED_TOKENS.gpu);
-  const maxNumBatchedTokens = clip('MAX_NUM_BATCHED_TOKENS', wantedTokens, Math.floor(limits.bindingBytes / (4 * widest)));
+  const maxNumBatchedTokens = clip(
+    'MAX_NUM_BATCHED_TOKENS',
+    wantedTokens,
+    Math.floor(limits.bindingBytes / (4 * widest)),
+  );
   const maxSampleRows = Math.floor(limits.bindingBytes / (4 * (spec.vocab + 8)));
   const maxNumSeqs = clip('MAX_NUM_SEQS', config.maxNumSeqs, Math.min(maxSampleRows, maxNumBatchedTokens));
 

@@ -73,7 +73,11 @@ export class Runner {
         return [];
       }
       const rows = plan.entries.filter((entry) => entry.samples).map((entry) => entry.sequence);
-      const readback = recordSample(this.context, { logits, prepared: this.preparer.prepare(rows), scratch: this.scratch });
+      const readback = recordSample(this.context, {
+        logits,
+        prepared: this.preparer.prepare(rows),
+        scratch: this.scratch,
+      });
       return readSampled(await recorder.submitAndRead(this.scratch.records, readback.bytes), readback);
     } catch (error) {
       recorder.reset();

@@ -1,8 +1,10 @@
 /**
- * Bearer keys. Once a key is set every route needs one, except those that probes and dashboards read.
+ * Bearer keys; for Anthropic's protocol its own header as well. Once a key is set every route needs one, except those that probes and
+ * dashboards read.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { ApiError } from '../serving/errors.ts';
+import { isMessagesPath } from './anthropic/messages.ts';
 
 /** Open even when keys are set; anything not listed is protected, known or not. */
 const openPaths: ReadonlySet<string> = new Set([
@@ -22,8 +24,10 @@ export function createAuthorize(apiKeys: readonly string[]): Authorize {
   if (apiKeys.length === 0) return () => {};
   const digests = apiKeys.map(digest);
   return (request) => {
-    if (openPaths.has(new URL(request.url).pathname)) return;
-    const given = /^Bearer +(.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
+    const path = new URL(request.url).pathname;
+    if (openPaths.has(path)) return;
+    const bearer = /^Bearer +(.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
+    const given = bearer ?? (isMessagesPath(path) ? (request.headers.get('x-api-key') ?? undefined) : undefined);
     if (given === undefined) throw new ApiError(401, 'An API key is required: send "Authorization: Bearer <key>".');
     const givenDigest = digest(given.trim());
     // Digests have one length and every key is compared: the time taken tells nothing about the keys.

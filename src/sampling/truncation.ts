@@ -33,6 +33,6 @@ export function truncationOf(params: SamplingParams, vocab: number): Truncation 
     temperature,
     logMinP: minP > 0 ? Math.log(minP) : NO_MIN_P,
     topK: topK > 0 && topK < vocab ? topK : 0,
-    topP: topP < 1 ? topP : 1,
+    topP: Math.min(topP, 1),
   };
 }

@@ -16,6 +16,7 @@ import weights from './include/weights.wgsl' with { type: 'text' };
 import logprobsBlocks from './logprobs-blocks.wgsl' with { type: 'text' };
 import logprobsTop from './logprobs-top.wgsl' with { type: 'text' };
 import matmulGemv from './matmul-gemv.wgsl' with { type: 'text' };
+import matmulRows from './matmul-rows.wgsl' with { type: 'text' };
 import matmulTile from './matmul-tile.wgsl' with { type: 'text' };
 import rmsNorm from './rms-norm.wgsl' with { type: 'text' };
 import ropeKv from './rope-kv.wgsl' with { type: 'text' };
@@ -34,16 +35,16 @@ export const shaderSources = {
   'attention-reduce.wgsl': attentionReduce,
   'embed.wgsl': embed,
   'kv.wgsl': kv,
+  'logprobs-blocks.wgsl': logprobsBlocks,
+  'logprobs-top.wgsl': logprobsTop,
   'matmul-gemv.wgsl': matmulGemv,
+  'matmul-rows.wgsl': matmulRows,
   'matmul-tile.wgsl': matmulTile,
+  'order.wgsl': order,
+  'random.wgsl': random,
   'reduce.wgsl': reduce,
   'rms-norm.wgsl': rmsNorm,
   'rope-kv.wgsl': ropeKv,
-  'weights.wgsl': weights,
-  'logprobs-blocks.wgsl': logprobsBlocks,
-  'logprobs-top.wgsl': logprobsTop,
-  'order.wgsl': order,
-  'random.wgsl': random,
   'sample-draw.wgsl': sampleDraw,
   'sample-edit.wgsl': sampleEdit,
   'sample-floor.wgsl': sampleFloor,
@@ -51,6 +52,7 @@ export const shaderSources = {
   'sample-peak.wgsl': samplePeak,
   'sample-pick.wgsl': samplePick,
   'sample-search.wgsl': sampleSearch,
+  'weights.wgsl': weights,
 } as const;
 
 export type ShaderName = keyof typeof shaderSources;

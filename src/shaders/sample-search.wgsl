@@ -2,14 +2,14 @@
 // top-k: the largest key t with count(key >= t) >= top_k.
 // top-p: the largest key t with mass(key >= t) >= top_p * mass(key >= limits[r].y), mass = exp((x - x_max) / temperature).
 //
-// A radix search without sorting: digit d looks at 5 more bits of the key. Every lane has its own column of 32 bins, and columns and
-// chunks are summed in a fixed order, so float masses are the same in every run and need no atomics.
+// A radix search without sorting: each digit splits the interval of keys that holds t into up to 128 bins and descends into one.
+// Masses are added as integers (see `add_mass`) and chunks in a fixed order, so that every run gives the same bits.
 // FUSED: one workgroup does all digits of a row. Otherwise one dispatch per digit, grid (chunks, S), and each workgroup first
 // settles the digit before from all chunks' bins; a last dispatch with digit = NUM_DIGITS, grid (1, S), only settles.
 //
 // Bindings: step: the step's arrays; logits [S, stride] f32; limits [S] (peak, lowest key kept);
-// bins [2, S, chunks, 32] by parity of the digit; intervals [S, 8] (lowest key, count or mass still to be found).
-// Source: the pivot search of Qrita (arXiv 2602.01518), with fixed digits in place of pivots.
+// bins [2, S, chunks, SLOTS] by parity of the digit; intervals [S, 8], as `interval` below, before each digit.
+// Source: the pivot search of Qrita (arXiv 2602.01518), with bins in place of pivots.
 #param WG: u32
 #param CHUNK: u32
 #param MASS: flag
@@ -23,18 +23,40 @@
 @group(0) @binding(3) var<storage, read_write> limits: array<vec2u>;
 #if !FUSED
 @group(0) @binding(4) var<storage, read_write> bins: array<u32>;
-@group(0) @binding(5) var<storage, read_write> intervals: array<vec2u>;
+@group(0) @binding(5) var<storage, read_write> intervals: array<vec4u>;
 #endif
 
-const BINS: u32 = 32u;
-const NUM_DIGITS: u32 = 7u;
+const BITS: u32 = 7u;
+const BINS: u32 = 128u;
+// The slot after the bins is for what lies below the first interval.
+const SLOTS: u32 = 129u;
+// Digits that 32 bits take.
+const NUM_DIGITS: u32 = 5u;
 
-// A bin's count, or its mass as bits. Column of a lane: columns[bin * WG + lane].
-var<workgroup> columns: array<u32, BINS * WG>;
-var<workgroup> halves: array<u32, WG>;
-var<workgroup> sums: array<u32, BINS>;
-// (lowest key of the interval that holds the threshold, count or mass to find in it; 0 = the interval is kept whole)
-var<workgroup> interval: vec2u;
+// Counts; or masses in units of 2^-19, and the rest of each in units of 2^-38: 4096 masses of at most 1 do not overflow.
+var<workgroup> whole: array<atomic<u32>, SLOTS>;
+#if MASS
+var<workgroup> fraction: array<atomic<u32>, SLOTS>;
+#endif
+// Count, or mass as f32 bits, of each bin of all that is searched.
+var<workgroup> sums: array<u32, SLOTS>;
+// (lowest key, log2 of its size, count or mass as bits to find in it, unused). Size 0: found.
+var<workgroup> interval: vec4u;
+
+#if MASS
+// Integers add up to the same sum in any order; 2^-38 of the most probable token is finer than the rounding of exp.
+fn add_mass(slot: u32, mass: f32) {
+  let scaled = mass * 524288.0;
+  let units = floor(scaled);
+  let rest = u32((scaled - units) * 524288.0 + 0.5);
+  if (units > 0.0) {
+    atomicAdd(&whole[slot], u32(units));
+  }
+  if (rest > 0u) {
+    atomicAdd(&fraction[slot], rest);
+  }
+}
+#endif
 
 fn add(a: u32, b: u32) -> u32 {
 #if MASS
@@ -44,129 +66,149 @@ fn add(a: u32, b: u32) -> u32 {
 #endif
 }
 
-// Lowest bit of a digit: 27, 22, 17, 12, 7, 2, 0. The last one has only two bits.
-fn shift_of(digit: u32) -> u32 {
-  return 27u - min(digit * 5u, 27u);
+// What a chunk's bin holds, once all lanes have added to it.
+fn slot_sum(slot: u32) -> u32 {
+#if MASS
+  let mass = f32(atomicLoad(&whole[slot])) / 524288.0 + f32(atomicLoad(&fraction[slot])) / 274877906944.0;
+  return bitcast<u32>(mass);
+#else
+  return atomicLoad(&whole[slot]);
+#endif
 }
 
-// Fills `sums` with the bins of the logits first..last of a row that lie in the interval.
-fn tally(row: u32, digit: u32, lowest: u32, first: u32, last: u32, lane: u32) {
-  for (var bin = 0u; bin < BINS; bin++) {
-    columns[bin * WG + lane] = 0u;
+// The keys that can hold the threshold.
+fn first_interval(row: u32) -> vec4u {
+  let limit = limits[row];
+  let peak = bitcast<f32>(limit.x);
+  var lowest = limit.y;
+#if MASS
+  // All tokens below exp(-reach) of the best have less mass together than top-p may leave out.
+  let left_out = max(1.0 - bitcast<f32>(step[params.top_p + row]), 1.0e-8);
+  let reach = log(f32(params.vocab) / left_out) + 0.01;
+  lowest = max(lowest, order_key(peak - reach * bitcast<f32>(step[params.temperature + row])));
+  let to_find = 0u;
+#else
+  let to_find = step[params.top_k + row];
+#endif
+  return vec4u(lowest, 32u - countLeadingZeros(order_key(peak) - min(lowest, order_key(peak))), to_find, 0u);
+}
+
+// Adds the logits first..last of a row to the bins of the interval.
+fn tally(row: u32, now: vec4u, first: u32, last: u32, is_first_digit: bool, lane: u32) {
+  for (var slot = lane; slot < SLOTS; slot += WG) {
+    atomicStore(&whole[slot], 0u);
+#if MASS
+    atomicStore(&fraction[slot], 0u);
+#endif
   }
+  workgroupBarrier();
   let base = row * params.stride;
-  let shift = shift_of(digit);
-  let num_bins = select(BINS, 4u, digit + 1u == NUM_DIGITS);
+  let shift = now.y - min(now.y, BITS);
+  let num_bins = 1u << (now.y - shift);
 #if MASS
   let kept = limits[row].y;
   let peak = bitcast<f32>(limits[row].x);
   let scale = 1.0 / bitcast<f32>(step[params.temperature + row]);
+  var below = 0.0;
 #endif
   for (var token = first + lane * 4u; token < last; token += WG * 4u) {
     let x = logits[(base + token) / 4u];
 #unroll i 4
-    {
+    if (token + $iu < last) {
       let key = order_key(x[$i]);
-      let bin = (key - lowest) >> shift;
+      let bin = (key - now.x) >> shift;
 #if MASS
-      if (token + $iu < last && key >= lowest && bin < num_bins && key >= kept) {
-        let mass = exp(max(x[$i] - peak, -1.0e30) * scale);
-        columns[bin * WG + lane] = add(columns[bin * WG + lane], bitcast<u32>(mass));
+      if (key >= now.x) {
+        if (bin < num_bins) {
+          add_mass(bin, exp(max(x[$i] - peak, -1.0e30) * scale));
+        }
+      } else if (is_first_digit && key >= kept) {
+        below += exp(max(x[$i] - peak, -1.0e30) * scale);
       }
 #else
-      if (token + $iu < last && key >= lowest && bin < num_bins) {
-        columns[bin * WG + lane] += 1u;
+      if (key >= now.x && bin < num_bins) {
+        atomicAdd(&whole[bin], 1u);
       }
 #endif
     }
 #end
   }
-  workgroupBarrier();
-  // Two lanes per bin; each starts elsewhere, so that the lanes do not meet in one bank.
-  let from_column = (lane / 2u) * WG + (lane % 2u) * BINS;
-  var sum = 0u;
-  for (var i = 0u; i < BINS; i++) {
-    sum = add(sum, columns[from_column + (i + lane) % BINS]);
-  }
-  halves[lane] = sum;
-  workgroupBarrier();
-  if (lane < BINS) {
-    sums[lane] = add(halves[lane * 2u], halves[lane * 2u + 1u]);
-  }
+#if MASS
+  add_mass(BINS, below);
+#endif
   workgroupBarrier();
 }
 
 // The interval after a digit, from its bins: descends to the bin in which the wanted count or mass is reached.
-fn settled(row: u32, digit: u32, before: vec2u) -> vec2u {
+fn settled(row: u32, is_first_digit: bool, before: vec4u) -> vec4u {
   var lowest_used = 0u;
+  // Unless a bin reaches it: all bins are kept, down to the lowest that holds anything.
+  var is_whole = true;
+  let shift = before.y - min(before.y, BITS);
+  let num_bins = 1u << (before.y - shift);
 #if MASS
-  var to_find = bitcast<f32>(before.y);
-  if (digit == 0u) {
-    var total = 0.0;
-    for (var i = 0u; i < BINS; i++) {
-      total += bitcast<f32>(sums[BINS - 1u - i]);
+  var to_find = bitcast<f32>(before.z);
+  if (is_first_digit) {
+    var total = bitcast<f32>(sums[BINS]);
+    for (var i = 0u; i < num_bins; i++) {
+      total += bitcast<f32>(sums[i]);
     }
     to_find = total * bitcast<f32>(step[params.top_p + row]);
   }
-  for (var i = 0u; i < BINS; i++) {
-    let bin = BINS - 1u - i;
-    let mass = bitcast<f32>(sums[bin]);
+  for (var bin = num_bins; bin > 0u; bin--) {
+    let mass = bitcast<f32>(sums[bin - 1u]);
     if (mass > 0.0) {
-      lowest_used = bin;
+      lowest_used = bin - 1u;
       if (mass >= to_find) {
+        is_whole = false;
         break;
       }
       to_find -= mass;
     }
   }
-  // Rounding may leave a rest that no bin holds; the search then ends at the lowest token that has mass.
-  return vec2u(before.x + (lowest_used << shift_of(digit)), bitcast<u32>(to_find));
+  let rest = bitcast<u32>(to_find);
 #else
-  if (before.y == 0u) {
-    return before;
-  }
-  var to_find = before.y;
-  for (var i = 0u; i < BINS; i++) {
-    lowest_used = BINS - 1u - i;
+  var rest = before.z;
+  for (var bin = num_bins; bin > 0u; bin--) {
+    lowest_used = bin - 1u;
     let count = sums[lowest_used];
-    if (count >= to_find) {
-      to_find = select(to_find, 0u, count == to_find);
+    if (count >= rest) {
+      is_whole = count == rest;
       break;
     }
-    to_find -= count;
+    rest -= count;
   }
-  return vec2u(before.x + (lowest_used << shift_of(digit)), to_find);
 #endif
+  return vec4u(before.x + (lowest_used << shift), select(shift, 0u, is_whole), rest, 0u);
 }
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = group.y;
 #if MASS
-  let start = vec2u(0u, 0u);
-  if (bitcast<f32>(step[params.top_p + row]) >= 1.0) {
-    return;
-  }
+  let is_wanted = bitcast<f32>(step[params.top_p + row]) < 1.0;
 #else
-  let start = vec2u(0u, step[params.top_k + row]);
-  if (start.y == 0u) {
+  let is_wanted = step[params.top_k + row] > 0u;
+#endif
+  if (!is_wanted) {
     return;
   }
-#endif
 #if FUSED
   if (lane == 0u) {
-    interval = start;
+    interval = first_interval(row);
   }
   for (var digit = 0u; digit < NUM_DIGITS; digit++) {
     let now = workgroupUniformLoad(&interval);
-#if !MASS
     if (now.y == 0u) {
       break;
     }
-#endif
-    tally(row, digit, now.x, 0u, params.vocab, lane);
+    tally(row, now, 0u, params.vocab, digit == 0u, lane);
+    for (var slot = lane; slot < SLOTS; slot += WG) {
+      sums[slot] = slot_sum(slot);
+    }
+    workgroupBarrier();
     if (lane == 0u) {
-      interval = settled(row, digit, now);
+      interval = settled(row, digit == 0u, now);
     }
   }
   if (lane == 0u) {
@@ -174,24 +216,30 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
 #else
   let digit = params.digit;
-  let row_bins = row * params.chunks * BINS;
-  let half = params.max_rows * params.chunks * BINS;
+  let row_bins = row * params.chunks * SLOTS;
+  let parity_bins = params.max_rows * params.chunks * SLOTS;
   if (digit == 0u) {
     if (lane == 0u) {
-      interval = start;
+      interval = first_interval(row);
     }
   } else {
-    if (lane < BINS) {
-      let from_bins = ((digit - 1u) % 2u) * half + row_bins + lane;
-      var sum = 0u;
-      for (var chunk = 0u; chunk < params.chunks; chunk++) {
-        sum = add(sum, bins[from_bins + chunk * BINS]);
+    let before = intervals[row * 8u + digit - 1u];
+    if (before.y > 0u) {
+      for (var slot = lane; slot < SLOTS; slot += WG) {
+        let from_bins = ((digit - 1u) % 2u) * parity_bins + row_bins + slot;
+        var sum = 0u;
+        for (var chunk = 0u; chunk < params.chunks; chunk++) {
+          sum = add(sum, bins[from_bins + chunk * SLOTS]);
+        }
+        sums[slot] = sum;
       }
-      sums[lane] = sum;
     }
     workgroupBarrier();
     if (lane == 0u) {
-      interval = settled(row, digit - 1u, intervals[row * 8u + digit - 1u]);
+      interval = before;
+      if (before.y > 0u) {
+        interval = settled(row, digit == 1u, before);
+      }
     }
   }
   let now = workgroupUniformLoad(&interval);
@@ -201,17 +249,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       limits[row].y = max(limits[row].y, now.x);
     }
   }
-#if MASS
-  let is_found = digit == NUM_DIGITS;
-#else
-  let is_found = digit == NUM_DIGITS || now.y == 0u;
-#endif
-  if (is_found) {
+  if (digit == NUM_DIGITS || now.y == 0u) {
     return;
   }
-  tally(row, digit, now.x, group.x * CHUNK, min((group.x + 1u) * CHUNK, params.vocab), lane);
-  if (lane < BINS) {
-    bins[(digit % 2u) * half + row_bins + group.x * BINS + lane] = sums[lane];
+  tally(row, now, group.x * CHUNK, min((group.x + 1u) * CHUNK, params.vocab), digit == 0u, lane);
+  for (var slot = lane; slot < SLOTS; slot += WG) {
+    bins[(digit % 2u) * parity_bins + row_bins + group.x * SLOTS + slot] = slot_sum(slot);
   }
 #endif
 }

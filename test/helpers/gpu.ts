@@ -42,17 +42,31 @@ export function gpuTest(name: string, run: (device: GpuDevice) => Promise<void> 
   else test.skip(`${name} (no adapter: ${opened})`, () => {});
 }
 
+/** Which variants of shaders to use. */
+export interface Variant {
+  readonly name?: string;
+  readonly subgroups: boolean;
+  readonly f16: boolean;
+  readonly software?: boolean;
+}
+
 /** Variants of shaders that the adapter can run: with and without subgroups, with and without f16 types. */
-export function variants(device: GpuDevice): { name: string; subgroups: boolean; f16: boolean }[] {
+export function variants(device: GpuDevice): Variant[] {
   const all = [{ name: 'plain', subgroups: false, f16: false }];
   if (device.hasSubgroups) all.push({ name: 'subgroups', subgroups: true, f16: false });
   if (device.hasF16) all.push({ name: 'subgroups+f16', subgroups: device.hasSubgroups, f16: true });
   return all;
 }
 
+/** The variants, and the kernels for software adapters besides. */
+export function allVariants(device: GpuDevice): Variant[] {
+  return [...variants(device), { name: 'software', subgroups: false, f16: device.hasF16, software: true }];
+}
+
 /** A recorder of its own with a context for the given variant. */
-export function context(device: GpuDevice, variant = { subgroups: false, f16: false }): OpContext {
-  return { device, recorder: new Recorder(device, 1 << 20), subgroups: variant.subgroups, f16: variant.f16 };
+export function context(device: GpuDevice, variant: Variant = { subgroups: false, f16: false }): OpContext {
+  const { subgroups, f16, software = false } = variant;
+  return { device, recorder: new Recorder(device, 1 << 20), subgroups, f16, software };
 }
 
 /** Seeded numbers, normal with the given spread. */
@@ -163,5 +177,3 @@ export function matrix(
   }
   return { format, rows, columns, shards };
 }
-
-

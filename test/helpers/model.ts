@@ -93,7 +93,8 @@ export async function generateAll(
     scheduler.assertInvariants();
   }
   const { stats } = scheduler;
-  if (stats.numFreeBlocks !== stats.numBlocks) throw new Error(`${stats.numBlocks - stats.numFreeBlocks} blocks leaked`);
+  if (stats.numFreeBlocks !== stats.numBlocks)
+    throw new Error(`${stats.numBlocks - stats.numFreeBlocks} blocks leaked`);
   return { tokens, preemptions: stats.numPreemptions };
 }
 
@@ -118,7 +119,10 @@ export async function promptLogits(
       row += numTokens;
     }
     // The next token does not matter here: each request ends with its first.
-    scheduler.commit(plan, plan.entries.filter((entry) => entry.samples).map(() => ({ tokenId: 0, logprobs: null })));
+    scheduler.commit(
+      plan,
+      plan.entries.filter((entry) => entry.samples).map(() => ({ tokenId: 0, logprobs: null })),
+    );
   }
   return out;
 }

@@ -43,12 +43,15 @@ export interface ServerProcess {
 
 export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether settings of this process's environment hold for the server, too; by default only those that choose the device do. */
+  readonly inheritSettings?: boolean;
   readonly args?: readonly string[];
 }
 
 /** Starts a server and waits until it is ready. Throws: Error with its output when it ends before. */
 export async function startServer(options: ServerOptions = {}): Promise<ServerProcess> {
-  const env = { ...inheritedEnvironment(), HOST: '127.0.0.1', PORT: '0', ...options.env };
+  const inherited = options.inheritSettings === true ? process.env : withoutSettings(process.env);
+  const env = { ...inherited, HOST: '127.0.0.1', PORT: '0', ...options.env };
   const child = spawn(process.execPath, ['src/main.ts', ...(options.args ?? [])], {
     cwd: root,
     env,
@@ -126,9 +129,9 @@ export function residentBytes(pid: number): number {
   return Number(statusField(pid, 'VmRSS') ?? psField(pid, 'rss') ?? 0) * 1024;
 }
 
-/** No settings of the person who runs the tests. */
-function inheritedEnvironment(): Record<string, string | undefined> {
-  const env: Record<string, string | undefined> = { ...process.env };
+/** What a person has set for a server of their own must not decide about tests. */
+function withoutSettings(all: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
+  const env = { ...all };
   for (const setting of Object.values(settings)) {
     for (const name of setting.env) if (!INHERITED_SETTINGS.has(name)) delete env[name];
   }

@@ -48,7 +48,11 @@ function sentinelCache(device: GpuDevice, shape: CacheShape) {
   return { k: upload(device, 'k', fill()), v: upload(device, 'v', fill()) };
 }
 
-async function readCache(device: GpuDevice, shape: CacheShape, buffer: { k: ReturnType<typeof upload>; v: ReturnType<typeof upload> }) {
+async function readCache(
+  device: GpuDevice,
+  shape: CacheShape,
+  buffer: { k: ReturnType<typeof upload>; v: ReturnType<typeof upload> },
+) {
   const read = async (from: ReturnType<typeof upload>) => {
     const bytes = await device.read(from, 0, layerCacheBytes(shape));
     const copy = bytes.slice().buffer;

@@ -4,7 +4,8 @@ import { EngineError, type SamplingParams } from '../../src/engine/types.ts';
 import type { SampleSource } from '../../src/sampling/source.ts';
 import goldens from '../fixtures/goldens/sampling.json' with { type: 'json' };
 import { gpuTest, randomNumbers } from '../helpers/gpu.ts';
-import { PLAIN, type SampledBatch, Sampler, source } from '../helpers/sampling.ts';
+import { type SampledBatch, Sampler } from '../helpers/sampling.ts';
+import { PLAIN, source } from '../helpers/sampling-source.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 import { logprobsReference } from '../reference/logprobs.ts';
 import { drawReference, editedReference, gumbelReference, keptReference, MASKED, philox } from '../reference/sample.ts';
@@ -158,6 +159,31 @@ describe('sample', () => {
     const rows = mixed(150001);
     const few = [0, 3, 5, 6, 9, 12].flatMap((i) => rows[i] ?? []);
     await checkMixed(device, 150001, few);
+  });
+
+  gpuTest('truncation keeps the right set of peaked, flat and rounded distributions', async (device) => {
+    const numRows = 48;
+    for (const vocab of [768, 6000]) {
+      const uniform = randomNumbers(vocab, numRows * 4).map((x) => Math.abs(x) % 1);
+      const rows = Array.from({ length: numRows }, (_, i) => {
+        const [a = 0, b = 0, c = 0, d = 0] = uniform.subarray(i * 4);
+        const params = {
+          temperature: 0.2 + 1.8 * a,
+          topK: i % 3 === 0 ? 0 : 1 + Math.floor(b * b * vocab),
+          topP: i % 4 === 0 ? 1 : 0.01 + 0.989 * c,
+          minP: i % 5 === 0 ? d * d : 0,
+        };
+        return source(params, { seed: [i, i] });
+      });
+      const logits = randomNumbers(vocab + 1, numRows * vocab);
+      for (let i = 0; i < logits.length; i++) {
+        const x = logits[i] ?? 0;
+        const kind = Math.floor(i / vocab) % 4;
+        logits[i] = kind === 0 ? x * 0.01 + 5 : kind === 1 ? x * 12 - 40 : kind === 2 ? Math.round(x * 4) : x * 3;
+      }
+      const got = await new Sampler(device, vocab, numRows).run(rows, logits);
+      expect(check(rows, logits, vocab, got)).toBeLessThan(2);
+    }
   });
 
   gpuTest('edits grow from step to step and across the buffers that hold them', async (device) => {

@@ -101,7 +101,11 @@ export const LAYERS: readonly Layer[] = [
     files: /^src\/engine\/models\//,
     mayImport: ['model spec', 'families', 'weights', 'ops', 'ops interface', 'gpu', 'engine types'],
   },
-  { name: 'ops interface', files: /^src\/engine\/ops\/(tensor|kv-cache|logprobs)\.ts$/, mayImport: ['ops', 'gpu', 'engine types'] },
+  {
+    name: 'ops interface',
+    files: /^src\/engine\/ops\/(tensor|kv-cache|logprobs)\.ts$/,
+    mayImport: ['ops', 'gpu', 'engine types'],
+  },
   { name: 'memory plan', files: /^src\/engine\/memory-plan\.ts$/, mayImport: ['model spec', ...SHAPES] },
   { name: 'ops', files: /^src\/engine\/ops\//, mayImport: ['ops interface', 'gpu', 'shaders', 'engine types'] },
   { name: 'gpu', files: /^src\/engine\/gpu\//, mayImport: SHAPES, packages: ['bun-webgpu', 'webgpu'] },

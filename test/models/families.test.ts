@@ -20,7 +20,11 @@ for (const name of MODELS) {
       const golden = readGolden(name);
       const model = await loadTestModel(fixtureFolder(name));
       for (const [cut, maxNumBatchedTokens] of CUTS) {
-        const got = await promptLogits(model, golden.prompts.map((prompt) => prompt.ids), { maxNumBatchedTokens });
+        const got = await promptLogits(
+          model,
+          golden.prompts.map((prompt) => prompt.ids),
+          { maxNumBatchedTokens },
+        );
         golden.prompts.forEach((prompt, i) => {
           expectClose('modelLogits', got[i] ?? [], goldenLogits(golden, prompt), `${cut}, prompt ${i}`);
         });
@@ -32,10 +36,14 @@ for (const name of MODELS) {
       const golden = readGolden(name);
       const model = await loadTestModel(fixtureFolder(name));
       const numTokens = golden.prompts[0]?.greedy.length ?? 0;
-      const cases = Array.from({ length: 32 }, (_, i) => golden.prompts[i % golden.prompts.length] as (typeof golden.prompts)[0]);
+      const cases = Array.from(
+        { length: 32 },
+        (_, i) => golden.prompts[i % golden.prompts.length] as (typeof golden.prompts)[0],
+      );
       const requests = cases.map((prompt, i) => request(String(i), prompt.ids, greedyParams(numTokens)));
       const check = (what: string, tokens: Map<string, number[]>) => {
-        for (const [id, got] of tokens) assertGreedy(`${what}, request ${id}`, got, cases[Number(id)] as (typeof cases)[0]);
+        for (const [id, got] of tokens)
+          assertGreedy(`${what}, request ${id}`, got, cases[Number(id)] as (typeof cases)[0]);
       };
       for (let i = 0; i < golden.prompts.length; i++) {
         check('alone', (await generateAll(model, requests.slice(i, i + 1))).tokens);
@@ -51,13 +59,17 @@ for (const name of MODELS) {
     gpuTest('a cache of f16 moves the logits no more than it does in transformers', async () => {
       const golden = readGolden(name);
       const model = await loadTestModel(fixtureFolder(name), { kvCacheDtype: 'float16', blockSize: 8 });
-      const got = await promptLogits(model, golden.prompts.map((prompt) => prompt.ids));
+      const got = await promptLogits(
+        model,
+        golden.prompts.map((prompt) => prompt.ids),
+      );
       golden.prompts.forEach((prompt, i) => {
         const want = goldenLogits(golden, prompt);
         const limit = 2 * golden.halfCacheDifference + 1e-3;
         want.forEach((value, at) => {
           const difference = Math.abs((got[i]?.[at] ?? Number.NaN) - value);
-          if (!(difference <= limit)) throw new Error(`prompt ${i}: logit ${at} is off by ${difference}, limit ${limit}`);
+          if (!(difference <= limit))
+            throw new Error(`prompt ${i}: logit ${at} is off by ${difference}, limit ${limit}`);
         });
       });
       model.device.close();
@@ -69,7 +81,11 @@ for (const name of MODELS) {
 const TIE = 1e-3;
 
 /** Throws: when tokens differ other than from a step on where the two best logits nearly tie. */
-function assertGreedy(what: string, got: readonly number[], golden: { greedy: readonly number[]; margins: readonly number[] }): void {
+function assertGreedy(
+  what: string,
+  got: readonly number[],
+  golden: { greedy: readonly number[]; margins: readonly number[] },
+): void {
   const at = golden.greedy.findIndex((token, i) => token !== got[i]);
   if (at < 0 && got.length === golden.greedy.length) return;
   if (at >= 0 && (golden.margins[at] ?? 0) < TIE) return;

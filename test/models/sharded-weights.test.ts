@@ -29,7 +29,8 @@ const files: WeightFiles = {
   async read(_name, into, byteOffsetInTensor) {
     const floats = new Float32Array(into.buffer, into.byteOffset, into.byteLength / 4);
     const first = byteOffsetInTensor / 4;
-    for (let i = 0; i < floats.length; i++) floats[i] = element(Math.floor((first + i) / COLUMNS), (first + i) % COLUMNS);
+    for (let i = 0; i < floats.length; i++)
+      floats[i] = element(Math.floor((first + i) / COLUMNS), (first + i) % COLUMNS);
   },
   async close() {},
 };
@@ -48,7 +49,12 @@ gpuTest('a head of 200 MiB is sharded where one binding cannot hold it, and give
   const ids = [0, 33_000, ROWS - 1];
   const rows = tensor(device, 'rows', ids.length, COLUMNS);
   recordMatmul(ops, { x: tensor(device, 'x', 1, COLUMNS, x), weight: head, y, numRows: 1 });
-  recordEmbed(ops, { table: head, tokenIds: ops.recorder.words(Uint32Array.from(ids)), numTokens: ids.length, y: rows });
+  recordEmbed(ops, {
+    table: head,
+    tokenIds: ops.recorder.words(Uint32Array.from(ids)),
+    numTokens: ids.length,
+    y: rows,
+  });
   ops.recorder.submit();
 
   const want = Float64Array.from({ length: ROWS }, (_, row) => {

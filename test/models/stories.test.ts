@@ -24,7 +24,10 @@ describe('stories260K', () => {
     test.skip('independent cases are not at hand (WGSLM_CONFORMANCE)', () => {});
     return;
   }
-  const ids = readFileSync(join(folder, 'stories260K_runc_greedy200_input_tokens.txt'), 'utf8').trim().split(/\s+/).map(Number);
+  const ids = readFileSync(join(folder, 'stories260K_runc_greedy200_input_tokens.txt'), 'utf8')
+    .trim()
+    .split(/\s+/)
+    .map(Number);
   const bytes = readFileSync(join(folder, 'stories260K_runc_greedy200_logits.f32'));
   const want = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 

@@ -115,6 +115,7 @@ const prefillParams = struct('AttentionPrefillParams', {
   block_tables: 'u32',
   block_table_stride: 'u32',
   window: 'u32',
+  // As in the decode: bounds of loops that are not to be unrolled.
   side: 'u32',
   slices: 'u32',
   slice_vecs: 'u32',

@@ -17,11 +17,17 @@ export interface OpContext {
   readonly subgroups: boolean;
   /** Use f16 types; only where the device has them. */
   readonly f16: boolean;
+  /** Use the kernels made for adapters that compute on the CPU. */
+  readonly software: boolean;
 }
 
 /** Context with everything that the device offers. */
-export function makeContext(device: GpuDevice, recorder: Recorder): OpContext {
-  return { device, recorder, subgroups: device.hasSubgroups, f16: device.hasF16 };
+export function makeContext(
+  device: GpuDevice,
+  recorder: Recorder,
+  software: boolean = device.adapter.isSoftware,
+): OpContext {
+  return { device, recorder, subgroups: device.hasSubgroups, f16: device.hasF16, software };
 }
 
 /** Compiles (or finds) a variant of a shader. */

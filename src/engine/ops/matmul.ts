@@ -1,8 +1,8 @@
 /**
  * Matrix products with packed weights: y = x W^T, with bias, accumulation or a gated pair in the epilogue.
  *
- * Owns the choice between the matrix-vector kernel (up to 16 rows) and the tiled one. Weights larger than one binding are
- * sharded by rows: one dispatch per shard writes its columns of y. Shaders: matmul-gemv.wgsl, matmul-tile.wgsl.
+ * Owns the choice between the matrix-vector kernel (up to 16 rows), the tiled one, and the one for software adapters. Weights larger than one binding are
+ * sharded by rows: one dispatch per shard writes its columns of y. Shaders: matmul-gemv.wgsl, matmul-tile.wgsl, matmul-rows.wgsl.
  */
 import { struct } from '../gpu/layout.ts';
 import { type OpContext, variant } from './context.ts';
@@ -26,6 +26,8 @@ const ACTIVATION_CODE: Record<Activation, number> = { silu: 0, 'gelu-tanh': 1, g
 /** Rows that the matrix-vector kernel takes at most: beyond, weights are better staged once per tile. */
 export const MAX_GEMV_ROWS = 16;
 const MAX_GROUPS_X = 65535;
+/** Up to here a tile of 32 rows wastes less than one of 64. */
+const SMALL_TILE_ROWS = 32;
 
 export interface MatmulArgs {
   readonly x: Tensor;
@@ -53,13 +55,15 @@ export interface GatedMatmulArgs {
 
 export type MatmulPlan =
   | { readonly kind: 'gemv'; readonly wg: number; readonly rows: number; readonly cols: number }
+  | { readonly kind: 'rows'; readonly wg: number; readonly cols: number }
   | { readonly kind: 'tile'; readonly side: number };
 
-/** Picks the kernel for a shape. `isSoftware` adapters want small tiles: their barriers are what costs. */
-export function planMatmul(numRows: number, columns: number, gated: boolean, isSoftware: boolean): MatmulPlan {
-  if (numRows > MAX_GEMV_ROWS) return { kind: 'tile', side: isSoftware ? 8 : 16 };
+/** Picks the kernel for a shape; `software` for adapters that compute on the CPU. */
+export function planMatmul(numRows: number, columns: number, gated: boolean, software: boolean): MatmulPlan {
   let cols = 1;
-  while (cols < numRows) cols *= 2;
+  while (cols < numRows && cols < MAX_GEMV_ROWS) cols *= 2;
+  if (software) return { kind: 'rows', wg: 32, cols };
+  if (numRows > MAX_GEMV_ROWS) return { kind: 'tile', side: numRows > SMALL_TILE_ROWS ? 16 : 8 };
   return { kind: 'gemv', wg: columns <= 32 * CHUNK ? 32 : 64, rows: gated && cols === 16 ? 2 : 4, cols };
 }
 
@@ -121,7 +125,7 @@ interface Recording {
 
 function record(context: OpContext, what: Recording): void {
   const { x, y, weight, second, numRows } = what;
-  const plan = planMatmul(numRows, weight.columns, second !== null, context.device.adapter.isSoftware);
+  const plan = planMatmul(numRows, weight.columns, second !== null, context.software);
   const common = {
     FORMAT: formatCode(weight.format),
     F16: context.f16 && weight.format === 'f16',
@@ -138,7 +142,9 @@ function record(context: OpContext, what: Recording): void {
           { WG: plan.wg, ROWS: plan.rows, COLS: plan.cols, SUBGROUPS: context.subgroups, ...common },
           matmulParams,
         )
-      : variant(context, 'matmul-tile.wgsl', { SIDE: plan.side, ...common }, matmulParams);
+      : plan.kind === 'rows'
+        ? variant(context, 'matmul-rows.wgsl', { WG: plan.wg, COLS: plan.cols, ...common }, matmulParams)
+        : variant(context, 'matmul-tile.wgsl', { SIDE: plan.side, ...common }, matmulParams);
   weight.shards.forEach((shard, i) => {
     const partner = second?.shards[i];
     if (partner && partner.firstRow !== shard.firstRow)
@@ -164,6 +170,9 @@ function record(context: OpContext, what: Recording): void {
       const groups = Math.ceil(shard.rows / plan.rows);
       const width = Math.min(groups, MAX_GROUPS_X);
       context.recorder.dispatch(kernel, buffers, params, width, Math.ceil(groups / width));
+    } else if (plan.kind === 'rows') {
+      const { wg, cols } = plan;
+      context.recorder.dispatch(kernel, buffers, params, Math.ceil(shard.rows / wg), Math.ceil(numRows / cols));
     } else {
       const tile = plan.side * 4;
       context.recorder.dispatch(kernel, buffers, params, Math.ceil(shard.rows / tile), Math.ceil(numRows / tile));

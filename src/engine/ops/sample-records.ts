@@ -7,7 +7,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import { EngineError, type TokenLogprobs } from '../types.ts';
 
 /** Logprobs that are lower, or not finite, are reported as this: JSON has no infinity. */
-export const LOWEST_LOGPROB = -9999;
+const LOWEST_LOGPROB = -9999;
 
 /** What is needed to read the records of one step; independent of what is prepared for the next one. */
 export interface SampleReadback {

@@ -44,9 +44,9 @@ const sampleParams = struct('SampleParams', {
   mask_words: 'u32',
 });
 
-/** Digits of the radix search and its bins per digit, as in sample-search.wgsl. */
-const NUM_DIGITS = 7;
-const BINS = 32;
+/** Digits of the radix search and its slots per digit, as in sample-search.wgsl. */
+const NUM_DIGITS = 5;
+const BIN_SLOTS = 129;
 
 /** What the rows of a step ask for. Limits: arrays may be longer than their shape; the counts rule. */
 export interface SampleBatch {
@@ -112,8 +112,8 @@ export function allocateSampleScratch(device: GpuDevice, maxRows: number, vocab:
     logprobs: allocateLogprobsScratch(device, maxRows, vocab),
     peaks: device.createBuffer('sample peaks', parts * 4),
     limits: device.createBuffer('sample limits', maxRows * 8),
-    bins: device.createBuffer('sample bins', isFused ? 16 : 2 * parts * BINS * 4),
-    intervals: device.createBuffer('sample intervals', maxRows * 8 * 8),
+    bins: device.createBuffer('sample bins', isFused ? 16 : 2 * parts * BIN_SLOTS * 4),
+    intervals: device.createBuffer('sample intervals', maxRows * 8 * 16),
     best: device.createBuffer('sample best', parts * 8),
     records: device.createBuffer('sample records', maxRows * recordWords(MAX_LOGPROBS) * 4),
     edits: device.createBuffer('sample edits', 1024 * 16),

@@ -3,7 +3,7 @@
  *
  * A response is stored unless `store` is false; see `serving/responses/store.ts` for how long. Next: `serving/responses/run.ts`.
  */
-import { ApiError, badRequest } from '../../serving/errors.ts';
+import { type ApiError, badRequest } from '../../serving/errors.ts';
 import { newId, toItems } from '../../serving/responses/items.ts';
 import { ResponseRun } from '../../serving/responses/run.ts';
 import type { ResponseStore } from '../../serving/responses/store.ts';
@@ -11,7 +11,14 @@ import { responsesToEngine, wantsLogprobs } from '../../serving/responses/to-cha
 import { responsesWire } from '../../serving/schema/responses.ts';
 import { servingContext } from '../accepting.ts';
 import type { AppDeps } from '../deps.ts';
-import { clientClosed, namedFrames, reportFault, requestIdOf, startGeneration, streamedResponse } from '../generation.ts';
+import {
+  clientClosed,
+  namedFrames,
+  reportFault,
+  requestIdOf,
+  startGeneration,
+  streamedResponse,
+} from '../generation.ts';
 import { readBody } from '../read-body.ts';
 import { jsonResponse } from '../responses.ts';
 
@@ -44,7 +51,9 @@ export async function createResponse(deps: AppDeps, store: ResponseStore, reques
       now: unixSeconds,
       onSettled: () => {
         store.measure(id);
-        if (run.failure !== null) reportFault(run.failure.error, deps.reportError);
+        // A whole answer's failure is thrown below and reported with the response to it.
+        const isWhole = body.stream !== true && body.background !== true;
+        if (run.failure !== null && !isWhole) reportFault(run.failure.error, deps.reportError);
       },
     },
   );
@@ -70,7 +79,10 @@ export async function createResponse(deps: AppDeps, store: ResponseStore, reques
 /** `GET /v1/responses/{id}`. Throws: ApiError 404. */
 export function showResponse(store: ResponseStore, id: string, request: Request): Response {
   if (new URL(request.url).searchParams.get('stream') === 'true') {
-    throw badRequest('`stream` of a stored response is not supported yet: fetch it until its status is final.', 'stream');
+    throw badRequest(
+      '`stream` of a stored response is not supported yet: fetch it until its status is final.',
+      'stream',
+    );
   }
   return jsonResponse(store.get(id).run.object());
 }

@@ -60,7 +60,11 @@ function toItem(item: WireInputItem, field: string): MessageItem {
   );
 }
 
-function toContent(part: { readonly type: string; readonly [key: string]: unknown }, role: string, field: string): ItemContent {
+function toContent(
+  part: { readonly type: string; readonly [key: string]: unknown },
+  role: string,
+  field: string,
+): ItemContent {
   const { type, text, refusal } = part;
   if (type === 'refusal' && typeof refusal === 'string') return { type: 'refusal', refusal };
   if ((type !== 'input_text' && type !== 'output_text' && type !== 'text') || typeof text !== 'string') {
@@ -69,7 +73,9 @@ function toContent(part: { readonly type: string; readonly [key: string]: unknow
       field,
     );
   }
-  return role === 'assistant' ? { type: 'output_text', text, annotations: [], logprobs: [] } : { type: 'input_text', text };
+  return role === 'assistant'
+    ? { type: 'output_text', text, annotations: [], logprobs: [] }
+    : { type: 'input_text', text };
 }
 
 function message(role: string, content: readonly ItemContent[]): MessageItem {

@@ -37,15 +37,12 @@ export interface ResponseRunOptions {
   onSettled(): void;
 }
 
-const endEvents = { completed: 'response.completed', failed: 'response.failed' } as const;
-
 /** A response in progress, then the finished one. */
 export class ResponseRun {
   private readonly progress: ResponseProgress;
   /** Log probabilities of text that is held back. */
   private waiting: ScoredPosition[] = [];
   private sequenceNumber = 0;
-  private isCancelled = false;
   private thrown: { readonly error: unknown } | null = null;
 
   constructor(
@@ -78,10 +75,10 @@ export class ResponseRun {
     return responseObject(this.head, this.progress);
   }
 
-  /** Gives the response up; its events end soon after. Harmless when it is over. */
+  /** Gives the response up: its status says so at once, its events end soon after. Harmless when it is over. */
   cancel(): void {
     if (isFinal(this.progress.status)) return;
-    this.isCancelled = true;
+    this.progress.status = 'cancelled';
     this.source.abort();
   }
 
@@ -103,8 +100,8 @@ export class ResponseRun {
       }
     } catch (error) {
       this.thrown = { error };
-      this.fail(toApiError(error).message);
-      yield [this.snapshot(endEvents.failed)];
+      if (progress.status !== 'cancelled') this.fail(toApiError(error).message);
+      yield [this.snapshot(this.endEvent())];
     } finally {
       if (!isFinal(progress.status)) progress.status = 'cancelled';
       this.options.onSettled();
@@ -114,9 +111,11 @@ export class ResponseRun {
   /** The events before the first text. */
   private open(): ResponseEvent[] {
     if (this.progress.hasOutput) return [];
-    const wasQueued = this.progress.status === 'queued';
-    this.progress.status = 'in_progress';
-    const events = wasQueued ? [this.snapshot('response.in_progress')] : [];
+    const events: ResponseEvent[] = [];
+    if (this.progress.status === 'queued') {
+      this.progress.status = 'in_progress';
+      events.push(this.snapshot('response.in_progress'));
+    }
     events.push(
       this.event('response.output_item.added', {
         output_index: 0,
@@ -146,24 +145,30 @@ export class ResponseRun {
   /** The events after the last text. Mutates: the status. */
   private end(finish: ChoiceFinish): ResponseEvent[] {
     const { head, progress } = this;
-    if (finish.reason === 'stop') progress.status = 'completed';
-    else if (finish.reason === 'length') progress.status = 'incomplete';
-    else if (this.isCancelled) progress.status = 'cancelled';
-    else this.fail('The server ended the response before it was complete.');
-    if (progress.status === 'completed') progress.completedAt = this.options.now();
+    if (progress.status !== 'cancelled') this.settle(finish.reason);
     const part = outputText(head, progress);
     const logprobs = wireLogprobs(progress.logprobs);
     return [
       this.event('response.output_text.done', { ...this.place(), text: progress.text, logprobs }),
       this.event('response.content_part.done', { ...this.place(), part }),
       this.event('response.output_item.done', { output_index: 0, item: outputMessage(head, progress) }),
-      // There is no event of its own for a cancelled response: its status says so.
-      this.snapshot(
-        progress.status === 'completed' || progress.status === 'failed'
-          ? endEvents[progress.status]
-          : 'response.incomplete',
-      ),
+      this.snapshot(this.endEvent()),
     ];
+  }
+
+  private settle(reason: ChoiceFinish['reason']): void {
+    const { progress } = this;
+    if (reason === 'stop') {
+      progress.status = 'completed';
+      progress.completedAt = this.options.now();
+    } else if (reason === 'length') progress.status = 'incomplete';
+    else this.fail('The server ended the response before it was complete.');
+  }
+
+  /** There is no event of its own for a cancelled response: its status says so. */
+  private endEvent(): string {
+    const { status } = this.progress;
+    return status === 'completed' || status === 'failed' ? `response.${status}` : 'response.incomplete';
   }
 
   private fail(message: string): void {

@@ -42,13 +42,14 @@ export class ResponseStore {
     this.measure(id);
   }
 
-  /** Counts what a response has grown to. To be called when it has ended; a response that was deleted is ignored. */
+  /** Counts what a response has grown to, as a use of it. To be called when it has ended; one that was deleted is ignored. */
   measure(id: string): void {
     const entry = this.entries.get(id);
     if (entry === undefined) return;
     const numChars = JSON.stringify(entry.run.object()).length + JSON.stringify(entry.input).length;
     this.totalChars += numChars - entry.numChars;
     entry.numChars = numChars;
+    this.touch(id, entry);
     this.evict();
   }
 
@@ -56,10 +57,13 @@ export class ResponseStore {
   get(id: string, field = 'response_id'): StoredResponse {
     const entry = this.entries.get(id);
     if (entry === undefined) {
-      throw new ApiError(404, 'There is no stored response with this id: it was never stored, deleted or dropped.', field);
+      throw new ApiError(
+        404,
+        'There is no stored response with this id: it was never stored, deleted or dropped.',
+        field,
+      );
     }
-    this.entries.delete(id);
-    this.entries.set(id, entry);
+    this.touch(id, entry);
     return entry;
   }
 
@@ -78,6 +82,11 @@ export class ResponseStore {
     const { run } = this.get(id);
     run.cancel();
     this.drop(id);
+  }
+
+  private touch(id: string, entry: Entry): void {
+    this.entries.delete(id);
+    this.entries.set(id, entry);
   }
 
   private evict(): void {

@@ -18,7 +18,10 @@ export async function withinContext(body: ChatCompletionBody, context: ServingCo
     const role = body.messages[index]?.role;
     return role === 'system' || role === 'developer';
   };
-  const droppable = body.messages.map((_, index) => index).filter((index) => !isInstruction(index)).slice(0, -1);
+  const droppable = body.messages
+    .map((_, index) => index)
+    .filter((index) => !isInstruction(index))
+    .slice(0, -1);
   const without = (numDropped: number): ChatCompletionBody => {
     // A conversation that begins with an answer is refused by many templates.
     let end = numDropped;

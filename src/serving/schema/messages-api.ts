@@ -3,8 +3,8 @@
  *
  * Next: `serving/messages/to-chat.ts`, which turns a body into a chat request.
  */
-import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
+import { chatOnly, refuse } from './chat-only.ts';
 import { integer, jsonObject, optional, phrase } from './fields.ts';
 import { answerEntries, samplingEntries } from './sampling.ts';
 import { type UnsupportedField, unsupportedInChat } from './unsupported.ts';
@@ -44,11 +44,6 @@ export type CountTokensBody = v.InferOutput<typeof countTokensSchema>;
 /** What both bodies say about the conversation. */
 export type MessagesConversation = CountTokensBody;
 
-const refuse = (field: string, ...neutral: readonly unknown[]): UnsupportedField => ({
-  field,
-  isNeutral: (value) => neutral.some((candidate) => isDeepStrictEqual(candidate, value)),
-});
-
 /** They decide what the prompt is, so that counting refuses them as well. */
 const promptFields: readonly UnsupportedField[] = [
   refuse('tools', []),
@@ -61,13 +56,13 @@ const promptFields: readonly UnsupportedField[] = [
 ];
 
 const messagesFields: readonly UnsupportedField[] = [
+  ...chatOnly,
   ...promptFields,
   refuse('container'),
   refuse('service_tier', 'auto', 'standard_only'),
-  // One answer, ended by `stop_sequences`.
-  refuse('n', 1),
+  // `stop_sequences` is the name here.
   refuse('stop'),
-  refuse('max_completion_tokens'),
+  refuse('stream_options', {}),
 ];
 
 const ownFields = new Set(messagesFields.map((row) => row.field));

@@ -4,6 +4,7 @@
  * Sampling fields beyond OpenAI's are the chat route's. Next: `serving/responses/to-chat.ts`, which turns a body into a chat request.
  */
 import * as v from 'valibot';
+import { chatOnly, refuse } from './chat-only.ts';
 import { integer, jsonObject, optional } from './fields.ts';
 import { answerEntries, samplingEntries } from './sampling.ts';
 import { type UnsupportedField, unsupportedInChat } from './unsupported.ts';
@@ -36,7 +37,10 @@ const inputItem = v.looseObject({
 
 const metadata = v.pipe(
   v.record(
-    v.pipe(v.string(), v.maxLength(maxMetadataKeyLength, `must have keys of at most ${maxMetadataKeyLength} characters`)),
+    v.pipe(
+      v.string(),
+      v.maxLength(maxMetadataKeyLength, `must have keys of at most ${maxMetadataKeyLength} characters`),
+    ),
     v.pipe(v.string(), v.maxLength(maxMetadataValueLength, `must have at most ${maxMetadataValueLength} characters`)),
   ),
   v.check((pairs) => Object.keys(pairs).length <= maxMetadataPairs, `must have at most ${maxMetadataPairs} pairs`),
@@ -68,30 +72,20 @@ const schema = v.object({
   chat_template_kwargs: optional(jsonObject),
 });
 
-const refuse = (field: string, isNeutral: UnsupportedField['isNeutral'] = () => false): UnsupportedField => ({
-  field,
-  isNeutral,
-});
-
-const oneOf =
-  (...neutral: readonly unknown[]): UnsupportedField['isNeutral'] =>
-  (value) =>
-    neutral.includes(value);
-
 const unsupportedHere: readonly UnsupportedField[] = [
-  refuse('tools', (value) => Array.isArray(value) && value.length === 0),
-  refuse('tool_choice', oneOf('auto', 'none')),
+  ...chatOnly,
+  refuse('tools', []),
+  refuse('tool_choice', 'auto', 'none'),
   refuse('conversation'),
   refuse('context_management'),
   refuse('prompt'),
   refuse('moderation'),
   refuse('prompt_cache_options'),
-  refuse('prompt_cache_retention', oneOf('in_memory')),
-  refuse('service_tier', oneOf('auto', 'default')),
-  // One answer, whose length is `max_output_tokens`.
-  refuse('n', oneOf(1)),
+  refuse('prompt_cache_retention', 'in_memory'),
+  refuse('service_tier', 'auto', 'default'),
+  // `max_output_tokens` is the name here.
   refuse('max_tokens'),
-  refuse('max_completion_tokens'),
+  refuse('stream_options', {}, { include_obfuscation: false }),
 ];
 
 /** The chat route's refusals hold here too, but for the fields that this API has as well. */

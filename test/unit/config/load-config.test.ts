@@ -2,13 +2,12 @@
 import { describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
-import { loadConfig } from '../../../src/config/load-config.ts';
 import type { Environment } from '../../../src/config/parse.ts';
 import type { ServerConfig } from '../../../src/config/server-config.ts';
+import { load as loadFrom, refusalOf } from './read-settings.ts';
 
 function load(env: Environment = {}, files: Readonly<Record<string, string>> = {}): ServerConfig {
-  const readText = (path: string) => files[path] ?? null;
-  const loaded = loadConfig({ args: [], env, homeFolder: '/home/u', readText });
+  const loaded = loadFrom({ env, files });
   if (loaded.kind !== 'config') throw new Error(`expected a configuration, got ${loaded.kind}`);
   return loaded.config;
 }
@@ -36,6 +35,48 @@ test('the defaults', () => {
     maxLogprobs: 20,
     maxRequestBodyBytes: 33_554_432,
     shutdownTimeoutMs: 30_000,
+    tokenizer: { name: null, revision: null },
+    http: {
+      rootPath: '',
+      enableRequestIdHeaders: false,
+      sseKeepAliveMs: 10_000,
+      slowReaderTimeoutMs: 30_000,
+      hasApiDocs: true,
+      enableTokenizerInfoEndpoint: false,
+      tls: null,
+    },
+    cors: { allowedOrigins: ['*'], allowedMethods: ['*'], allowedHeaders: ['*'], allowCredentials: false },
+    admission: { maxConcurrency: 300, maxNumQueuedReqs: null, maxNumQueuedTokens: null, drainDelayMs: 5000 },
+    logging: {
+      format: 'auto',
+      level: 'info',
+      enableLogRequests: true,
+      enableLogOutputs: false,
+      enableLogDeltas: true,
+      enableLogStats: true,
+      maxLogLength: null,
+      logErrorStack: false,
+    },
+    requests: {
+      generationConfig: 'auto',
+      overrideGenerationConfig: null,
+      chatTemplateContentFormat: 'auto',
+      trustRequestChatTemplate: false,
+      defaultChatTemplateKwargs: null,
+      excludeToolsWhenToolChoiceNone: false,
+      returnTokensAsTokenIds: false,
+      enablePromptTokensDetails: false,
+      enableForceIncludeUsage: false,
+      enablePerRequestMetrics: false,
+      maxNumSequences: 16_384,
+    },
+    scheduling: { policy: 'fcfs', streamInterval: 1, enablePrefixCaching: true },
+    jobs: {
+      batchGrowth: { max: 50, min: 1, growthFactor: 3 },
+      rawOpenaiOutput: true,
+      nativeOutput: 'batches',
+      maxConcurrency: 300,
+    },
     hub: {
       endpoint: 'https://huggingface.co',
       token: null,
@@ -80,6 +121,8 @@ describe('the Hub', () => {
     expect(load({ HF_HOME: '~/hf', XDG_CACHE_HOME: '/x' }).hub.cacheDir).toBe('/home/u/hf/hub');
     expect(load({ HF_HUB_CACHE: '/c', HF_HOME: '/h' }).hub.cacheDir).toBe('/c');
     expect(load({ DOWNLOAD_DIR: '/d', HF_HUB_CACHE: '/c' }).hub.cacheDir).toBe('/d');
+    expect(load({ BASE_PATH: '/v', HF_HOME: '/h' }).hub.cacheDir).toBe('/v/huggingface-cache/hub');
+    expect(load({ BASE_PATH: '/v', HF_HUB_CACHE: '/c' }).hub.cacheDir).toBe('/c');
   });
 
   test('the token is the variable, else the file', () => {
@@ -101,7 +144,15 @@ test('all of it is frozen', () => {
   expect(parts.every((part) => Object.isFrozen(part))).toBe(true);
 });
 
+test('a configuration file is found in the home folder, and a missing or broken one is named', () => {
+  expect(load({ CONFIG_FILE: '~/c.yaml' }, { '/home/u/c.yaml': 'port: 1' }).port).toBe(1);
+  expect(refusalOf(() => load({ CONFIG_FILE: 'c.yaml' }))).toBe('config c.yaml is not allowed: there is no such file');
+  expect(refusalOf(() => load({ CONFIG_FILE: 'c.yaml' }, { 'c.yaml': 'a: [' }))).toStartWith(
+    'config c.yaml is not allowed: ',
+  );
+});
+
 test('help is text', () => {
-  const loaded = loadConfig({ args: ['--help'], env: {}, homeFolder: '/', readText: () => null });
+  const loaded = loadFrom({ args: ['--help'] });
   expect(loaded.kind === 'help' && loaded.text).toContain('--max-model-len N');
 });

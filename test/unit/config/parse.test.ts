@@ -1,30 +1,27 @@
 /** Flags, environment and defaults: which one counts, what is refused, and in which words. */
 import { describe, expect, test } from 'bun:test';
-import { ConfigError } from '../../../src/config/config-error.ts';
-import { type Environment, parseSettings } from '../../../src/config/parse.ts';
-import type { SettingValues } from '../../../src/config/settings.ts';
-
-function valuesOf(args: readonly string[], env: Environment = {}): SettingValues {
-  const parsed = parseSettings(args, env);
-  if (parsed.kind !== 'values') throw new Error(`expected values, got ${parsed.kind}`);
-  return parsed.values;
-}
-
-function refusal(args: readonly string[], env: Environment = {}): string {
-  try {
-    parseSettings(args, env);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.message;
-    throw error;
-  }
-  throw new Error('nothing was refused');
-}
+import { parseSettings } from '../../../src/config/parse.ts';
+import { refusal, valuesOf, valuesOfYaml } from './read-settings.ts';
 
 describe('precedence', () => {
-  test('a flag goes before a variable, a variable before the default', () => {
+  test('a flag goes before a variable, a variable before the file, the file before the default', () => {
     expect(valuesOf([]).port).toBe(8000);
-    expect(valuesOf([], { PORT: '9000' }).port).toBe(9000);
-    expect(valuesOf(['--port', '9001'], { PORT: '9000' }).port).toBe(9001);
+    expect(valuesOfYaml('port: 8999').port).toBe(8999);
+    expect(valuesOfYaml('port: 8999', { env: { PORT: '9000' } }).port).toBe(9000);
+    expect(valuesOfYaml('port: 8999', { env: { PORT: '9000' }, args: ['--port', '9001'] }).port).toBe(9001);
+    expect(valuesOfYaml('port: 8999', { env: { PORT: ' ' } }).port).toBe(8999);
+  });
+
+  test('flags in a variable stand between the command line and the variables', () => {
+    const env = { VLLM_EXTRA_ARGS: "--port 9002 --chat-template '{{ a b }}'", PORT: '9000' };
+    expect(valuesOf([], env)).toMatchObject({ port: 9002, chatTemplate: '{{ a b }}' });
+    expect(valuesOf(['--port', '9001'], env).port).toBe(9001);
+    expect(refusal([], { VLLM_EXTRA_ARGS: '--prot 1' })).toBe('unknown flag --prot: did you mean --port?');
+  });
+
+  test('the present name of a variable goes before its old one', () => {
+    expect(valuesOf([], { ENABLE_LOG_REQUESTS: '1', DISABLE_LOG_REQUESTS: '1' }).enableLogRequests).toBe(true);
+    expect(valuesOf([], { DISABLE_LOG_REQUESTS: '1' }).enableLogRequests).toBe(false);
   });
 
   test('the first alias that is set counts, empty ones do not', () => {
@@ -65,16 +62,40 @@ describe('flags', () => {
     expect(valuesOf(['--port', '1', '--port', '2']).port).toBe(2);
   });
 
+  test('once the model is named a list takes all words up to the next flag', () => {
+    const names = valuesOf(['org/name', '--served-model-name', 'a', 'b', '--port', '1']);
+    expect([names.model, names.servedModelNames, names.port]).toEqual(['org/name', ['a', 'b'], 1]);
+    const first = valuesOf(['--api-key', 'k', 'org/name']);
+    expect([first.model, first.apiKeys]).toEqual(['org/name', ['k']]);
+  });
+
+  test('a list may be JSON', () => {
+    expect(valuesOf([], { ALLOWED_ORIGINS: '["http://a", "http://b,c"]' }).allowedOrigins).toEqual([
+      'http://a',
+      'http://b,c',
+    ]);
+    expect(valuesOf(['--api-key', '["a,b"]', '--api-key', 'c']).apiKeys).toEqual(['a,b', 'c']);
+  });
+
+  test('short forms', () => {
+    expect(valuesOf(['-tp', '2', '-q=awq'])).toMatchObject({ tensorParallelSize: 2, quantization: 'awq' });
+  });
+
   test('the model needs no flag', () => {
     expect(valuesOf(['org/name']).model).toBe('org/name');
     expect(valuesOf(['--model-name', 'org/name']).model).toBe('org/name');
     expect(refusal(['a', 'b'])).toBe('unexpected argument b: the model is given already');
+    expect(refusal(['--served-model-name', 'a', 'b', '--model', 'c'])).toBe(
+      'unexpected argument b: the model is given by --model too',
+    );
   });
 
   test('help and version come first', () => {
-    expect(parseSettings(['--help'], { PORT: 'wrong' }).kind).toBe('help');
-    expect(parseSettings(['-h'], {}).kind).toBe('help');
-    expect(parseSettings(['--version'], {}).kind).toBe('version');
+    const kindOf = (args: readonly string[]) => parseSettings(args, { PORT: 'wrong' }, () => null).kind;
+    expect(kindOf(['--help'])).toBe('help');
+    expect(kindOf(['--help=port'])).toBe('help');
+    expect(kindOf(['-h'])).toBe('help');
+    expect(kindOf(['--version'])).toBe('version');
   });
 
   test('an unknown one suggests the nearest', () => {
@@ -124,27 +145,15 @@ describe('values', () => {
     expect(valuesOf([], { MAX_NUM_BATCHED_TOKENS: '0' }).maxNumBatchedTokens).toBeNull();
     expect(valuesOf([], { MAX_MODEL_LEN: 'auto' }).maxModelLen).toBeNull();
     expect(valuesOf(['--max-model-len', '-1']).maxModelLen).toBeNull();
+    expect(valuesOf([], { MAX_MODEL_LEN: 'None', HF_TOKEN: 'none' })).toMatchObject({
+      maxModelLen: null,
+      hfToken: null,
+    });
   });
 
   test('a template keeps its white space, other text does not', () => {
     expect(valuesOf([], { CUSTOM_CHAT_TEMPLATE: ' {{ x }}\n' }).chatTemplate).toBe(' {{ x }}\n');
     expect(valuesOf([], { MODEL_NAME: ' org/name ' }).model).toBe('org/name');
-  });
-
-  test.each([
-    [{ PORT: 'http' }, 'PORT=http is not allowed: expected an integer from 0 to 65535'],
-    [{ PORT: '70000' }, 'PORT=70000 is not allowed: expected an integer from 0 to 65535'],
-    [{ BLOCK_SIZE: '12' }, 'BLOCK_SIZE=12 is not allowed: expected 8, 16 or 32'],
-    [{ MAX_NUM_SEQS: '1.5' }, 'MAX_NUM_SEQS=1.5 is not allowed: expected an integer of at least 1'],
-    [{ GPU_MEMORY_UTILIZATION: '0' }, 'GPU_MEMORY_UTILIZATION=0 is not allowed: expected a number above 0, up to 1'],
-    [
-      { HF_HUB_OFFLINE: 'maybe' },
-      'HF_HUB_OFFLINE=maybe is not allowed: expected true, 1, yes, on, false, 0, no or off',
-    ],
-    [{ HF_ENDPOINT: 'mirror' }, 'HF_ENDPOINT=mirror is not allowed: expected an http or https address'],
-    [{ DTYPE: 'int8' }, 'DTYPE=int8 is not allowed: expected auto, float32, float16, bfloat16, float or half'],
-  ])('%o is refused', (env, message) => {
-    expect(refusal([], env)).toBe(message);
   });
 
   test('a refused flag is named as it was written', () => {

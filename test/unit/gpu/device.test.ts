@@ -70,7 +70,12 @@ describe('device', () => {
 
   gpuTest('a shader that does not compile surfaces as an engine error with its label', async (opened) => {
     const device = await openAnother(opened);
-    const source = { entry: 'broken.wgsl', sources: { 'broken.wgsl': '@compute fn main() { nonsense }' }, params: {}, layout: null };
+    const source = {
+      entry: 'broken.wgsl',
+      sources: { 'broken.wgsl': '@compute fn main() { nonsense }' },
+      params: {},
+      layout: null,
+    };
     device.kernel(source);
     const error = await device.flush().then(
       () => null,
@@ -118,7 +123,8 @@ describe('device', () => {
 
 describe('bindings of a shader', () => {
   test('are found by name, in order, with their access', () => {
-    const code = '@group(0) @binding(2) var<storage, read_write> y: array<f32>;\n@group(0) @binding(0) var<uniform> p: P;\n@group(0) @binding(1) var<storage, read> x: array<f32>;';
+    const code =
+      '@group(0) @binding(2) var<storage, read_write> y: array<f32>;\n@group(0) @binding(0) var<uniform> p: P;\n@group(0) @binding(1) var<storage, read> x: array<f32>;';
     expect(parseBindings(code, 'k')).toEqual([
       { name: 'p', index: 0, type: 'uniform' },
       { name: 'x', index: 1, type: 'read-only-storage' },

@@ -48,7 +48,9 @@ describe('memory plan', () => {
   });
 
   test('no room at all is an error that says where memory goes', () => {
-    expect(() => planMemory(spec, config, { ...gpu, totalBytes: 2 * GIB })).toThrow(/no room for a KV cache: of 2048 MiB/);
+    expect(() => planMemory(spec, config, { ...gpu, totalBytes: 2 * GIB })).toThrow(
+      /no room for a KV cache: of 2048 MiB/,
+    );
   });
 
   test('halving goes on until nothing is left', () => {

@@ -2,7 +2,12 @@ import { describe, expect, test } from 'bun:test';
 import { preprocess } from '../../../src/engine/gpu/preprocess.ts';
 
 const run = (main: string, params: Record<string, number | boolean> = {}, more: Record<string, string> = {}) =>
-  preprocess({ entry: 'main.wgsl', sources: { 'main.wgsl': main, ...more }, params, structs: { Params: 'struct Params {}' } });
+  preprocess({
+    entry: 'main.wgsl',
+    sources: { 'main.wgsl': main, ...more },
+    params,
+    structs: { Params: 'struct Params {}' },
+  });
 
 describe('preprocess', () => {
   test('parameters become constants of their type', () => {
@@ -12,7 +17,8 @@ describe('preprocess', () => {
   });
 
   test('conditions nest, and only the taken side is expanded', () => {
-    const source = '#param F: flag\n#param N: u32\n#if F && N >= 2\na\n#if N == 3\nb\n#else\nc\n#endif\n#else\nd\n#endif';
+    const source =
+      '#param F: flag\n#param N: u32\n#if F && N >= 2\na\n#if N == 3\nb\n#else\nc\n#endif\n#else\nd\n#endif';
     expect(run(source, { F: true, N: 3 })).toBe('const N: u32 = 3u;\na\nb');
     expect(run(source, { F: true, N: 2 })).toBe('const N: u32 = 2u;\na\nc');
     expect(run(source, { F: false, N: 3 })).toBe('const N: u32 = 3u;\nd');

@@ -46,7 +46,7 @@ export function makeInit(extra: Readonly<Record<string, unknown>> = {}): EngineI
       blockSize: 16,
       gpuMemoryUtilization: 0.9,
       gpuMemoryGib: null,
-    numGpuBlocksOverride: null,
+      numGpuBlocksOverride: null,
       maxNumBatchedTokens: null,
       maxNumSeqs: 256,
       enableChunkedPrefill: true,

@@ -1,0 +1,64 @@
+/**
+ * Buffers for benchmarks: harmless numbers in every format, and enough copies that no cache holds them all.
+ */
+import type { GpuBuffer } from '../../src/engine/gpu/buffer.ts';
+import type { GpuDevice } from '../../src/engine/gpu/device.ts';
+import {
+  type Matrix,
+  paddedColumns,
+  rowBytes,
+  type StoredFormat,
+  type Tensor,
+  type Vector,
+} from '../../src/engine/ops/tensor.ts';
+
+const PATTERN_WORDS = 2 ** 18;
+/** Small normal numbers as f32, as two f16 and as two bf16: no infinities, no denormals to slow a CPU down. */
+const PATTERN = Uint32Array.from({ length: PATTERN_WORDS }, (_, i) => 0x3c003c00 | (i % 127) | ((i % 113) << 16));
+
+/** Beyond the last-level cache of the adapter. Units: bytes. */
+export function coldBytes(device: GpuDevice): number {
+  return device.adapter.isSoftware ? 64 * 2 ** 20 : 512 * 2 ** 20;
+}
+
+/** A buffer full of small numbers. */
+export async function filledBuffer(device: GpuDevice, label: string, bytes: number): Promise<GpuBuffer> {
+  const buffer = device.createBuffer(label, bytes);
+  const pattern = new Uint8Array(PATTERN.buffer);
+  for (let at = 0; at < buffer.bytes; at += pattern.byteLength) {
+    device.write(buffer, at, pattern.subarray(0, Math.min(pattern.byteLength, buffer.bytes - at)));
+    await device.settleUploads();
+  }
+  return buffer;
+}
+
+export async function benchTensor(device: GpuDevice, label: string, rows: number, columns: number): Promise<Tensor> {
+  const stride = paddedColumns(columns);
+  return { buffer: await filledBuffer(device, label, rows * stride * 4), rows, columns, stride };
+}
+
+export async function benchVector(device: GpuDevice, label: string, length: number): Promise<Vector> {
+  return { buffer: await filledBuffer(device, label, length * 4), length };
+}
+
+/** Copies of one matrix, so many that a round through them comes from memory. Limits: the matrix fits one binding. */
+export async function benchMatrices(
+  device: GpuDevice,
+  format: StoredFormat,
+  rows: number,
+  columns: number,
+): Promise<Matrix[]> {
+  const bytes = rows * rowBytes(format, columns);
+  const copies = Math.max(1, Math.ceil(coldBytes(device) / bytes));
+  const matrices: Matrix[] = [];
+  for (let i = 0; i < copies; i++) {
+    const buffer = await filledBuffer(device, `weight ${i}`, bytes);
+    matrices.push({ format, rows, columns, shards: [{ buffer, firstRow: 0, rows }] });
+  }
+  return matrices;
+}
+
+/** Frees what {@link benchMatrices} made. */
+export function destroyMatrices(device: GpuDevice, matrices: readonly Matrix[]): void {
+  for (const matrix of matrices) for (const shard of matrix.shards) device.destroyBuffer(shard.buffer);
+}

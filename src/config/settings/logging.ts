@@ -1,0 +1,48 @@
+/**
+ * Settings of what the server logs and measures. Rows only; `../settings.ts` puts all sections together.
+ */
+import { boolean, choice, integer, list, notation, text } from '../kinds.ts';
+import { noEffect, plannedQuietly, section } from '../setting.ts';
+
+export const logging = section('Logging', {
+  logFormat: plannedQuietly(
+    choice(['auto', 'text', 'json']),
+    'auto',
+    'Lines for people or JSON; auto is JSON where stderr is not a terminal.',
+  ),
+  uvicornLogLevel: plannedQuietly(
+    choice(['critical', 'error', 'warning', 'info', 'debug', 'trace'], { warn: 'warning' }),
+    'info',
+    'Least important messages that are logged.',
+    { flagAliases: ['log-level'], env: ['UVICORN_LOG_LEVEL', 'LOG_LEVEL', 'VLLM_LOGGING_LEVEL'] },
+  ),
+  enableLogRequests: plannedQuietly(boolean(), true, 'Log a line for each request.', {
+    oldNames: [
+      { name: 'disable-log-requests', isInverted: true },
+      { name: 'disable-logging-request', isInverted: true },
+    ],
+  }),
+  disableUvicornAccessLog: noEffect(boolean(), false, 'There is no access log beside the line for each request.'),
+  disableAccessLogForEndpoints: noEffect(list('PATH,...'), [], 'Health and metrics routes are never logged.', {
+    defaultText: 'none',
+  }),
+  enableLogOutputs: plannedQuietly(boolean(), false, 'Log the generated text too.'),
+  enableLogDeltas: plannedQuietly(boolean(), true, 'With ENABLE_LOG_OUTPUTS: log the pieces of streams too.'),
+  maxLogLen: plannedQuietly(integer({ min: 0 }), null, 'Most characters of a prompt or an answer in the log.', {
+    defaultText: 'no limit',
+    unit: 'characters',
+  }),
+  logErrorStack: plannedQuietly(boolean(), false, 'Log where errors in answers came from.'),
+  disableLogStats: plannedQuietly(boolean(), false, 'Leave out the regular line with throughput and queue.'),
+  aggregateEngineLogging: noEffect(boolean(), false, 'There is one engine, so nothing to sum up.'),
+  logConfigFile: noEffect(text('FILE'), null, "Python's logging is not used here."),
+  otlpTracesEndpoint: plannedQuietly(text('URL'), null, 'Where traces are sent.'),
+  collectDetailedTraces: plannedQuietly(list('PART,...'), [], 'Parts that are traced in detail.', {
+    defaultText: 'none',
+  }),
+  showHiddenMetricsForVersion: noEffect(text('VERSION'), null, 'No metric is hidden.'),
+  kvCacheMetrics: plannedQuietly(boolean(), false, 'Measure how long KV blocks live.'),
+  enableLoggingIterationDetails: plannedQuietly(boolean(), false, 'Log each step of the engine.'),
+  enableMfuMetrics: noEffect(boolean(), false, 'WebGPU does not tell how much the hardware could do.'),
+  kvEventsConfig: plannedQuietly(notation('JSON'), null, 'Publish which KV blocks are stored and removed.'),
+});
