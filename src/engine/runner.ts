@@ -31,9 +31,6 @@ export interface RunnerParts {
   readonly caches: readonly LayerCache[];
 }
 
-/** Sampling edits (penalties, biases, masks) of one step may take this much of the arena. Units: bytes. */
-const SAMPLING_BYTES = 16 * 2 ** 20;
-
 /** Runs steps of one model on one device, one at a time. */
 export class Runner {
   private readonly context: OpContext;
@@ -47,7 +44,7 @@ export class Runner {
     const { device, spec, plan, shape } = parts;
     const blocksPerSequence = Math.ceil(plan.maxModelLen / plan.blockSize);
     const arrayWords = plan.maxNumBatchedTokens * 16 + plan.maxNumSeqs * (blocksPerSequence + 64);
-    this.context = makeContext(device, new Recorder(device, arrayWords * 4 + SAMPLING_BYTES));
+    this.context = makeContext(device, new Recorder(device, arrayWords * 4));
     this.batch = new StepBatch(plan.blockSize);
     const attention = planAttention(device, shape, spec.heads, this.context.subgroups);
     this.activations = allocateActivations(device, spec, attention, {
@@ -113,17 +110,22 @@ export class Runner {
       numLogitRows: numSamples,
       attention: {
         numDecodes,
-        numSequences,
-        queryStart: words(batch.queryStart, numSequences + 1),
         contextLength: words(batch.contextLength, numSequences),
         blockTables: words(batch.blockTables, numSequences * blockTableStride),
         blockTableStride,
-        maxContext: batch.maxContextLength,
+        maxContext: longestOf(batch.contextLength, numDecodes),
         prefillItems: words(items, items.length),
         numPrefillItems: items.length / 4,
       },
     };
   }
+}
+
+/** A long prefill beside short decodes must not make them split their contexts. */
+function longestOf(contextLength: Uint32Array, count: number): number {
+  let longest = 0;
+  for (let i = 0; i < count; i++) longest = Math.max(longest, contextLength[i] ?? 0);
+  return longest;
 }
 
 function withoutPadding(bytes: Uint8Array, logits: Tensor, rows: number): Float32Array {

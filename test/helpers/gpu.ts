@@ -10,7 +10,6 @@ import { GpuDevice } from '../../src/engine/gpu/device.ts';
 import { Recorder } from '../../src/engine/gpu/recorder.ts';
 import type { OpContext } from '../../src/engine/ops/context.ts';
 import {
-  CHUNK,
   type Matrix,
   paddedColumns,
   rowBytes,

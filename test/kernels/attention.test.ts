@@ -143,8 +143,6 @@ async function runBatch(
     cache: batch.cache,
     batch: {
       numDecodes: batch.numDecodes,
-      numSequences: batch.entries.length,
-      queryStart: ops.recorder.words(batch.queryStart),
       contextLength: ops.recorder.words(batch.contextLength),
       blockTables: ops.recorder.words(batch.blockTables),
       blockTableStride: batch.blockTableStride,

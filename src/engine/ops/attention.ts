@@ -42,9 +42,6 @@ export interface PrefillPlan {
 /** A step's entries; the arrays were uploaded once and serve all layers. Entries 0 to numDecodes - 1 have one token, at the row of their index. */
 export interface AttentionBatch {
   readonly numDecodes: number;
-  readonly numSequences: number;
-  /** Shapes: [S + 1]. */
-  readonly queryStart: StepArray;
   /** Tokens in the cache after this step. Shapes: [S]. */
   readonly contextLength: StepArray;
   /** Shapes: [S][blockTableStride]. */
