@@ -1,11 +1,12 @@
 /**
  * What a step costs outside the GPU: planning, arrays, encoding and committing, with the whole engine in this process.
  *
- * The wait for the GPU is taken off by the device's own count of it. On a software adapter the GPU's work competes for the same
- * cores, so that these figures are upper bounds there. Next: `src/engine/runner.ts`, `src/engine/scheduler.ts`.
+ * The wait for the GPU is taken off by the device's own count of it. On a busy machine, or a software adapter whose work takes the same
+ * cores, the thread also waits for its turn: the CPU time of the thread is then the figure to look at. Next: `src/engine/runner.ts`, `src/engine/scheduler.ts`.
  */
 import { loadConfig, processSurroundings } from '../../src/config/load-config.ts';
 import { StepBatch } from '../../src/engine/batch.ts';
+import type { GpuDevice } from '../../src/engine/gpu/device.ts';
 import { type LoadedModel, loadModel } from '../../src/engine/load-model.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import { PLAIN_PARAMS } from './plain-params.ts';
@@ -16,9 +17,18 @@ export interface HostOptions {
   readonly numSteps: number;
 }
 
-const WARM_UP_STEPS = 50;
+const WARM_UP_STEPS = 20;
 const PROMPT_TOKENS = 8;
-const PARTS = ['plan', 'batch arrays', 'run without waiting', 'commit', 'whole step'] as const;
+const PARTS = [
+  'plan',
+  'batch arrays',
+  'prepare and record',
+  'upload',
+  'submit',
+  'commit',
+  'whole step',
+  'CPU time of the thread',
+] as const;
 type Part = (typeof PARTS)[number];
 
 /** Measures decode steps of the configured model and prints a table. Throws: EngineError, ConfigError. */
@@ -55,53 +65,74 @@ export async function benchHost({ numSequences, numSteps }: HostOptions): Promis
 
 async function measure(model: LoadedModel, numSequences: number, numSteps: number): Promise<Record<Part, number[]>> {
   const { device, plan, spec, runner } = model;
-  const times: Record<Part, number[]> = {
-    plan: [],
-    'batch arrays': [],
-    'run without waiting': [],
-    commit: [],
-    'whole step': [],
-  };
+  const times = Object.fromEntries(PARTS.map((part) => [part, []])) as unknown as Record<Part, number[]>;
+  const { numBlocks, blockSize, maxModelLen, maxNumSeqs, maxNumBatchedTokens } = plan;
   const scheduler = new Scheduler({
-    ...{
-      numBlocks: plan.numBlocks,
-      blockSize: plan.blockSize,
-      maxModelLen: plan.maxModelLen,
-      maxNumSeqs: plan.maxNumSeqs,
-    },
-    ...{ maxNumBatchedTokens: plan.maxNumBatchedTokens, enableChunkedPrefill: true, policy: 'fcfs' },
-    ...{ vocabSize: spec.vocab, eosTokenIds: spec.eosTokenIds, seed: 0 },
+    ...{ numBlocks, blockSize, maxModelLen, maxNumSeqs, maxNumBatchedTokens, enableChunkedPrefill: true, enablePrefixCaching: true },
+    ...{ policy: 'fcfs', vocabSize: spec.vocab, eosTokenIds: spec.eosTokenIds, seed: 0 },
   });
+  const calls = timedCalls(device);
   // Built a second time beside the runner's own, so that its part of the run is known.
-  const batch = new StepBatch(plan.blockSize);
+  const batch = new StepBatch(blockSize);
   let numAdded = 0;
   let numLive = 0;
   for (let numMeasured = -WARM_UP_STEPS; numMeasured < numSteps; ) {
     for (; numLive < numSequences; numLive++) {
       const promptTokenIds = Array.from({ length: PROMPT_TOKENS }, (_, i) => (numAdded * 7 + i) % spec.vocab);
-      const params = { ...PLAIN_PARAMS, maxTokens: plan.maxModelLen - PROMPT_TOKENS };
+      const params = { ...PLAIN_PARAMS, maxTokens: maxModelLen - PROMPT_TOKENS };
       scheduler.add({ id: `bench-${numAdded++}`, promptTokenIds, params, priority: 0 });
     }
+    calls.uploadMs = calls.submitMs = 0;
+    const waitedBefore = device.waitedMs;
+    const cpuBefore = threadCpuMs();
     const startMs = performance.now();
     const step = scheduler.plan();
     const plannedMs = performance.now();
-    batch.build(step);
-    const builtMs = performance.now();
-    const waitedBefore = device.waitedMs;
     const sampled = await runner.run(step);
     const ranMs = performance.now();
-    const waitedMs = device.waitedMs - waitedBefore;
     const { finished } = scheduler.commit(step, sampled);
     const endMs = performance.now();
+    const cpuMs = threadCpuMs() - cpuBefore;
+    const waitedMs = device.waitedMs - waitedBefore;
     numLive -= finished.length;
     // Steps that also take in new sequences are prefills, which cost by the token.
     if (step.numDecodes !== numSequences || step.entries.length !== numSequences) continue;
+    const beforeBuildMs = performance.now();
+    batch.build(step);
+    const buildMs = performance.now() - beforeBuildMs;
     if (++numMeasured <= 0) continue;
     times.plan.push(plannedMs - startMs);
-    times['batch arrays'].push(builtMs - plannedMs);
-    times['run without waiting'].push(ranMs - builtMs - waitedMs);
+    times['batch arrays'].push(buildMs);
+    times['prepare and record'].push(ranMs - plannedMs - waitedMs - calls.uploadMs - calls.submitMs - buildMs);
+    times.upload.push(calls.uploadMs);
+    times.submit.push(calls.submitMs);
     times.commit.push(endMs - ranMs);
-    times['whole step'].push(endMs - startMs - waitedMs - (builtMs - plannedMs));
+    times['whole step'].push(endMs - startMs - waitedMs);
+    times['CPU time of the thread'].push(cpuMs);
   }
   return times;
+}
+
+/** Counts the time in the two calls in which the driver does work of its own. Mutates: the device's way to them. */
+function timedCalls(device: GpuDevice): { uploadMs: number; submitMs: number } {
+  const counts = { uploadMs: 0, submitMs: 0 };
+  const write = device.write.bind(device);
+  const submit = device.opened.submit.bind(device.opened);
+  device.write = (...args) => {
+    const startMs = performance.now();
+    write(...args);
+    counts.uploadMs += performance.now() - startMs;
+  };
+  device.opened.submit = (...args) => {
+    const startMs = performance.now();
+    submit(...args);
+    counts.submitMs += performance.now() - startMs;
+  };
+  return counts;
+}
+
+/** Does not grow while the thread waits, for the GPU or for its turn on a busy machine. */
+function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
 }

@@ -22,7 +22,7 @@ bun run bench kernels [options]  each kernel against the adapter's measured band
   --budget-ms 300        time spent on one kernel
 bun run bench host [options]     the engine's time outside the GPU, per step
   --sequences 64         sequences in a step
-  --steps 200            steps to measure
+  --steps 100            steps to measure
 --json FILE              also writes the figures as JSON to FILE; without it they follow the table
 The model of serve and host is MODEL_NAME, the bundled one without it; the binding is GPU_BINDING.`;
 
@@ -40,7 +40,7 @@ const { values, positionals } = parseArgs({
     only: { type: 'string', default: '' },
     'budget-ms': { type: 'string', default: '300' },
     sequences: { type: 'string', default: '64' },
-    steps: { type: 'string', default: '200' },
+    steps: { type: 'string', default: '100' },
   },
 });
 

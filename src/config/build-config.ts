@@ -57,9 +57,7 @@ export function buildConfig(values: SettingValues, machine: Machine): ServerConf
     logging: buildLogging(values),
     requests: buildRequests(values),
     scheduling: {
-      policy: values.schedulingPolicy,
       streamInterval: values.streamInterval,
-      enablePrefixCaching: values.enablePrefixCaching,
     },
     jobs: {
       batchGrowth: {
@@ -84,6 +82,8 @@ export function buildConfig(values: SettingValues, machine: Machine): ServerConf
       maxNumBatchedTokens: values.maxNumBatchedTokens,
       maxNumSeqs: values.maxNumSeqs,
       enableChunkedPrefill: values.enableChunkedPrefill,
+      enablePrefixCaching: values.enablePrefixCaching,
+      schedulingPolicy: values.schedulingPolicy,
       seed: values.seed,
       gpuRobustness: values.gpuRobustness,
     },

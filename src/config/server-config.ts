@@ -112,10 +112,8 @@ export interface RequestsConfig {
 }
 
 export interface SchedulingConfig {
-  readonly policy: 'fcfs' | 'priority';
   /** Tokens that a stream gathers before it sends them. */
   readonly streamInterval: number;
-  readonly enablePrefixCaching: boolean;
 }
 
 /** What native jobs take unless they say otherwise. */
@@ -153,6 +151,9 @@ export interface EngineConfig {
   readonly maxNumBatchedTokens: number | null;
   readonly maxNumSeqs: number;
   readonly enableChunkedPrefill: boolean;
+  /** Sequences with a common beginning share its blocks. */
+  readonly enablePrefixCaching: boolean;
+  readonly schedulingPolicy: 'fcfs' | 'priority';
   /** Seed for requests without one. */
   readonly seed: number;
   /** Bounds checks in shaders and validation in Dawn: on in tests, off in release. */

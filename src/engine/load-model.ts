@@ -33,6 +33,8 @@ export interface LoadOptions {
   readonly onProgress: (text: string, fraction: number | null) => void;
   /** One sentence that a user should see. */
   readonly onNotice: (message: string) => void;
+  /** Kernels for adapters that compute on the CPU; what the adapter is unless said. For tests. */
+  readonly software?: boolean;
 }
 
 /** Loads a model onto the GPU. Throws: EngineError('load-failed') naming what is wrong. */
@@ -54,7 +56,8 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
     });
     const { plan, shape, caches } = await allocateCaches(device, spec, planned);
     for (const notice of plan.notices) options.onNotice(notice);
-    const runner = new Runner({ device, spec, weights, plan, shape, caches });
+    const software = options.software ?? device.adapter.isSoftware;
+    const runner = new Runner({ device, spec, weights, plan, shape, caches, software });
     return { device, spec, plan, runner, dtype: DTYPE_OF_FORMAT[format], weightBytes };
   } catch (error) {
     device.close();

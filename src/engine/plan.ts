@@ -62,4 +62,7 @@ export interface SchedulerStats {
   /** Prompt tokens of the sequences that have a first token; recomputing counts nothing. */
   readonly promptTokens: number;
   readonly generationTokens: number;
+  /** Tokens of admitted sequences, and how many of them were found in the prefix cache. */
+  readonly prefixQueryTokens: number;
+  readonly prefixHitTokens: number;
 }

@@ -29,6 +29,8 @@ export interface RunnerParts {
   readonly plan: MemoryPlan;
   readonly shape: CacheShape;
   readonly caches: readonly LayerCache[];
+  /** Use the kernels made for adapters that compute on the CPU. */
+  readonly software: boolean;
 }
 
 /** Runs steps of one model on one device, one at a time. */
@@ -44,7 +46,7 @@ export class Runner {
     const { device, spec, plan, shape } = parts;
     const blocksPerSequence = Math.ceil(plan.maxModelLen / plan.blockSize);
     const arrayWords = plan.maxNumBatchedTokens * 16 + plan.maxNumSeqs * (blocksPerSequence + 64);
-    this.context = makeContext(device, new Recorder(device, arrayWords * 4));
+    this.context = makeContext(device, new Recorder(device, arrayWords * 4), parts.software);
     this.batch = new StepBatch(plan.blockSize);
     const attention = planAttention(device, shape, spec.heads, this.context.subgroups);
     this.activations = allocateActivations(device, spec, attention, {

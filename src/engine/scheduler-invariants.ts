@@ -49,15 +49,13 @@ function assertSequences({ pool, waiting, running }: SchedulerState): void {
   }
 }
 
-/** Each held block has one owner (prefixes are not shared yet): a running sequence, or one aborted during the step. */
+/** Each held block has as many owners as references: running sequences, or ones aborted during the step. No sequence holds it twice. */
 function assertOwners({ pool, running, inFlight }: SchedulerState): void {
   const owners = new Uint32Array(pool.numBlocks);
   const dropped = (inFlight?.entries ?? []).map((entry) => entry.sequence).filter((s) => s.status === 'finished');
   for (const { id, blockTable } of [...running.items, ...dropped]) {
-    for (const block of blockTable) {
-      if (owners[block] !== 0) throw new Error(`block ${block} of ${id} has another owner`);
-      owners[block] = 1;
-    }
+    if (new Set(blockTable).size !== blockTable.length) throw new Error(`${id} holds a block twice`);
+    for (const block of blockTable) owners[block] = (owners[block] ?? 0) + 1;
   }
   owners.forEach((count, block) => {
     if (count !== pool.refCount(block))

@@ -20,6 +20,8 @@ export interface SchedulerOptions {
   readonly maxNumBatchedTokens: number;
   /** Off: a prompt is computed in one step or waits. */
   readonly enableChunkedPrefill: boolean;
+  /** Share full blocks between sequences with a common beginning. */
+  readonly enablePrefixCaching: boolean;
   readonly policy: SchedulingPolicy;
   readonly vocabSize: number;
   readonly eosTokenIds: readonly number[];

@@ -11,6 +11,7 @@
 
 import { BlockPool } from './block-pool.ts';
 import type { CommitResult, SampledToken, SchedulerStats, SequenceEvent, StepEntry, StepPlan } from './plan.ts';
+import { PrefixCache, type PrefixMatch } from './prefix-cache.ts';
 import { assertSchedulerInvariants } from './scheduler-invariants.ts';
 import {
   assertRequestFits,
@@ -23,6 +24,7 @@ import { type Finish, Sequence } from './sequence.ts';
 import { SequenceQueue } from './sequence-queue.ts';
 import type { GenerateRequest, TokenEvent } from './types.ts';
 
+const NOTHING_CACHED: PrefixMatch = { blocks: [], tail: '' };
 const ABORTED: TokenEvent = { tokenId: -1, logprobs: null, finishReason: 'abort', stopTokenId: null };
 
 /** Continuous batching over a paged KV cache. Throws: RangeError for options that contradict each other. */
@@ -30,6 +32,7 @@ export class Scheduler {
   /** The options with the clipping applied: what buffers must be sized for. */
   readonly options: SchedulerOptions;
   private readonly pool: BlockPool;
+  private readonly prefixes: PrefixCache | null;
   private readonly eosTokenIds: ReadonlySet<number>;
   /** Everything not finished, by request id. */
   private readonly live = new Map<string, Sequence>();
@@ -46,6 +49,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.options = resolveSchedulerOptions(options);
     this.pool = new BlockPool(options.numBlocks, options.blockSize);
+    this.prefixes = options.enablePrefixCaching ? new PrefixCache(options.blockSize) : null;
     this.eosTokenIds = new Set(options.eosTokenIds);
     this.waiting = new SequenceQueue(options.policy);
     this.running = new SequenceQueue(options.policy);
@@ -65,6 +69,8 @@ export class Scheduler {
       numSteps: this.numSteps,
       promptTokens: this.promptTokens,
       generationTokens: this.generationTokens,
+      prefixQueryTokens: this.prefixes?.numQueriedTokens ?? 0,
+      prefixHitTokens: this.prefixes?.numHitTokens ?? 0,
     };
   }
 
@@ -168,6 +174,7 @@ export class Scheduler {
         continue;
       }
       sequence.numComputedTokens += numTokens;
+      this.prefixes?.index(sequence);
       if (result === undefined) continue;
       const finish = this.append(sequence, result.tokenId);
       events.push({ requestId: sequence.id, event: tokenEvent(result, finish) });
@@ -200,11 +207,29 @@ export class Scheduler {
       for (const other of this.running.items) reserve += this.mayGrow(other, other.blockTable.length) ? 1 : 0;
       reserve += this.mayGrow(sequence, needed) ? 1 : 0;
     }
-    if (needed + reserve > this.pool.numFree || !this.tryGrow(sequence)) return false;
+    const cached = this.prefixes?.match(sequence) ?? NOTHING_CACHED;
+    let numShared = 0;
+    for (const block of cached.blocks) numShared += this.pool.refCount(block) > 0 ? 1 : 0;
+    if (needed - numShared + reserve > this.pool.numFree) return false;
+    this.attach(sequence, cached);
+    if (!this.tryGrow(sequence)) throw new Error(`${sequence.id} was admitted without room`);
     this.waiting.shift();
     sequence.status = 'running';
     this.running.insert(sequence);
     return true;
+  }
+
+  /** Gives a sequence the cached beginning: these tokens are not computed again. */
+  private attach(sequence: Sequence, cached: PrefixMatch): void {
+    for (const block of cached.blocks) {
+      this.pool.retain(block);
+      sequence.blockTable.push(block);
+    }
+    sequence.numComputedTokens = cached.blocks.length * this.options.blockSize;
+    sequence.numCachedTokens = sequence.numComputedTokens;
+    sequence.numIndexedBlocks = cached.blocks.length;
+    sequence.prefixTail = cached.tail;
+    this.prefixes?.countAdmission(sequence, cached.blocks.length);
   }
 
   /** Gives a decode its block, at the cost of the last in rank; false when that was the sequence itself. */
@@ -228,6 +253,7 @@ export class Scheduler {
     if (missing <= 0) return true;
     const allocation = this.pool.tryAllocate(missing);
     if (!allocation.ok) return false;
+    this.prefixes?.evict(allocation.blocks);
     for (const block of allocation.blocks) sequence.blockTable.push(block);
     return true;
   }
@@ -240,6 +266,8 @@ export class Scheduler {
     this.pool.free(sequence.blockTable);
     sequence.blockTable.length = 0;
     sequence.numComputedTokens = 0;
+    sequence.numIndexedBlocks = 0;
+    sequence.prefixTail = '';
   }
 
   private append(sequence: Sequence, tokenId: number): Finish | null {

@@ -41,12 +41,19 @@ export class Sequence {
   readonly arrival: number;
   readonly maxTokens: number;
   readonly seed: Seed;
+  /** Sequences share cached prefixes only when this is the same. */
+  readonly cacheSalt: string;
   /** Sampled tokens, oldest first. */
   readonly outputIds: number[] = [];
   /** Blocks in order of position: token p lies in `blockTable[floor(p / blockSize)]`. */
   readonly blockTable: number[] = [];
   /** Tokens from the start whose keys and values are in the cache; steps in flight do not count yet. */
   numComputedTokens = 0;
+  /** How many of its blocks the prefix cache knows, and the identity of the last one of them. */
+  numIndexedBlocks = 0;
+  prefixTail = '';
+  /** Tokens that were found in the prefix cache when it was last admitted. */
+  numCachedTokens = 0;
   status: SequenceStatus = 'waiting';
   /** True between a plan that holds it and that plan's commit: its blocks must stay, the GPU may write them. */
   inFlight = false;
@@ -59,6 +66,7 @@ export class Sequence {
     this.arrival = settings.arrival;
     this.maxTokens = settings.maxTokens;
     this.seed = request.params.seed ?? settings.seed;
+    this.cacheSalt = request.cacheSalt ?? '';
   }
 
   /** Prompt and output. */

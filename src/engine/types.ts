@@ -49,6 +49,8 @@ export interface GenerateRequest {
   readonly params: SamplingParams;
   /** Lower runs first under the priority policy; 0 otherwise. */
   readonly priority: number;
+  /** Requests share cached prefixes only with the same salt; absent = the common one. */
+  readonly cacheSalt?: string;
 }
 
 /** Natural logarithms of raw probabilities, before penalties and temperature. */
@@ -118,6 +120,9 @@ export interface EngineStats {
   readonly numSteps: number;
   readonly promptTokens: number;
   readonly generationTokens: number;
+  /** Tokens of admitted sequences, and how many of them were found in the prefix cache. */
+  readonly prefixQueryTokens: number;
+  readonly prefixHitTokens: number;
   /** Host time of the last steps outside the GPU wait, exponential average. Units: milliseconds. */
   readonly hostStepMs: number;
 }

@@ -89,6 +89,8 @@ export class FakeEngine implements Engine {
       numSteps: 0,
       promptTokens: this.requests.reduce((sum, request) => sum + request.promptTokenIds.length, 0),
       generationTokens: 0,
+      prefixQueryTokens: 0,
+      prefixHitTokens: 0,
       hostStepMs: 0,
     };
   }

@@ -22,13 +22,20 @@ export const TEST_CONFIG: EngineConfig = {
   maxNumBatchedTokens: 128,
   maxNumSeqs: 64,
   enableChunkedPrefill: true,
+  enablePrefixCaching: true,
+  schedulingPolicy: 'fcfs',
   seed: 0,
   gpuRobustness: true,
 };
 
-export async function loadTestModel(folder: string, config: Partial<EngineConfig> = {}): Promise<LoadedModel> {
-  const notices = { onProgress: () => {}, onNotice: () => {} };
-  return loadModel(folder, { ...TEST_CONFIG, ...config }, notices);
+/** Loads a checkpoint; `software` chooses between the two sets of kernels, which the adapter does otherwise. */
+export async function loadTestModel(
+  folder: string,
+  config: Partial<EngineConfig> = {},
+  software?: boolean,
+): Promise<LoadedModel> {
+  const silent = { onProgress: () => {}, onNotice: () => {} };
+  return loadModel(folder, { ...TEST_CONFIG, ...config }, software === undefined ? silent : { ...silent, software });
 }
 
 export function newScheduler(model: LoadedModel, options: Partial<SchedulerOptions> = {}): Scheduler {
@@ -40,6 +47,7 @@ export function newScheduler(model: LoadedModel, options: Partial<SchedulerOptio
     maxNumSeqs: plan.maxNumSeqs,
     maxNumBatchedTokens: plan.maxNumBatchedTokens,
     enableChunkedPrefill: true,
+    enablePrefixCaching: false,
     policy: 'fcfs',
     vocabSize: spec.vocab,
     eosTokenIds: spec.eosTokenIds,

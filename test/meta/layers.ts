@@ -62,7 +62,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: 'core',
-    files: /^src\/engine\/(scheduler|sequence|block-pool|plan)[a-z-]*\.ts$/,
+    files: /^src\/engine\/(scheduler|sequence|block-pool|plan|prefix-cache)[a-z-]*\.ts$/,
     mayImport: ['engine types'],
   },
   { name: 'batch', files: /^src\/engine\/batch[a-z-]*\.ts$/, mayImport: ['core', 'engine types'] },

@@ -46,11 +46,7 @@ export const engine = section('Engine', {
   gpuRobustness: acts(boolean(), false, 'Bounds checks in shaders and validation in Dawn: safer, slower.', {
     env: ['WGSLM_GPU_ROBUSTNESS'],
   }),
-  enablePrefixCaching: plannedQuietly(
-    boolean(),
-    true,
-    'Reuse the KV blocks of equal prompt beginnings. Until that is made, every prompt is computed in full.',
-  ),
+  enablePrefixCaching: acts(boolean(), true, 'Reuse the KV blocks of equal prompt beginnings.'),
   prefixCachingHashAlgo: noEffect(text('NAME'), 'sha256', 'How equal prompt beginnings are found is not for choosing.'),
   kvCacheMemoryBytes: plannedQuietly(
     integer({ min: 1 }),
@@ -73,7 +69,7 @@ export const engine = section('Engine', {
   preemptionCpuCapacity: noEffect(decimal({ min: 0 }), 2, 'SWAP_SPACE says how much host memory may be taken.', {
     unit: 'percent',
   }),
-  schedulingPolicy: planned(
+  schedulingPolicy: acts(
     choice(['fcfs', 'priority']),
     'fcfs',
     'Who runs first: who came first, or who has the lower priority number.',

@@ -15,7 +15,7 @@ import { type ParamValue, preprocess } from './preprocess.ts';
 export const BufferUsage = { mapRead: 1, copySrc: 4, copyDst: 8, uniform: 64, storage: 128 } as const;
 
 /** More un-awaited upload than this piles up staging memory in the driver. Units: bytes. */
-const MAX_PENDING_UPLOAD_BYTES = 64 * 2 ** 20;
+const MAX_PENDING_UPLOAD_BYTES = 16 * 2 ** 20;
 const NUM_STAGING_BUFFERS = 3;
 /** A step that takes longer is a hang: drivers reset the GPU after seconds, software adapters need more. */
 const READ_TIMEOUT_MS = 120_000;

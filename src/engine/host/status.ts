@@ -15,6 +15,8 @@ export const emptyStats: EngineStats = {
   numSteps: 0,
   promptTokens: 0,
   generationTokens: 0,
+  prefixQueryTokens: 0,
+  prefixHitTokens: 0,
   hostStepMs: 0,
 };
 

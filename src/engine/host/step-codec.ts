@@ -97,6 +97,8 @@ function writeStats(writer: ByteWriter, stats: EngineStats): void {
   writer.f64(stats.numSteps);
   writer.f64(stats.promptTokens);
   writer.f64(stats.generationTokens);
+  writer.f64(stats.prefixQueryTokens);
+  writer.f64(stats.prefixHitTokens);
   writer.f64(stats.hostStepMs);
 }
 
@@ -111,6 +113,8 @@ function readStats(reader: ByteReader): EngineStats {
     numSteps: reader.f64(),
     promptTokens: reader.f64(),
     generationTokens: reader.f64(),
+    prefixQueryTokens: reader.f64(),
+    prefixHitTokens: reader.f64(),
     hostStepMs: reader.f64(),
   };
 }

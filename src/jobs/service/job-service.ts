@@ -125,8 +125,9 @@ export class JobService {
     this.ended.delete(record);
     this.recount(record, () => record.requeue(this.clock.nowMs()));
     this.counts.retried += 1;
+    const answer = this.shortStatus(record);
     this.enqueue(record);
-    return this.shortStatus(record);
+    return answer;
   }
 
   /** Drops the jobs that wait; how many there were. */

@@ -70,7 +70,7 @@ test('the defaults', () => {
       enablePerRequestMetrics: false,
       maxNumSequences: 16_384,
     },
-    scheduling: { policy: 'fcfs', streamInterval: 1, enablePrefixCaching: true },
+    scheduling: { streamInterval: 1 },
     jobs: {
       batchGrowth: { max: 50, min: 1, growthFactor: 3 },
       rawOpenaiOutput: true,
@@ -95,6 +95,8 @@ test('the defaults', () => {
       maxNumBatchedTokens: null,
       maxNumSeqs: 256,
       enableChunkedPrefill: true,
+      enablePrefixCaching: true,
+      schedulingPolicy: 'fcfs',
       seed: 0,
       gpuRobustness: false,
     },

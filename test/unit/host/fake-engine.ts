@@ -122,6 +122,8 @@ export class FakeEngine implements LocalEngine {
       numSteps: this.#numSteps,
       promptTokens: 0,
       generationTokens: 0,
+      prefixQueryTokens: 0,
+      prefixHitTokens: 0,
       hostStepMs: 0.25,
     };
   }

@@ -50,6 +50,8 @@ export function makeInit(extra: Readonly<Record<string, unknown>> = {}): EngineI
       maxNumBatchedTokens: null,
       maxNumSeqs: 256,
       enableChunkedPrefill: true,
+      enablePrefixCaching: true,
+      schedulingPolicy: 'fcfs',
       seed: 0,
       gpuRobustness: true,
     },

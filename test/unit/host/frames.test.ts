@@ -101,6 +101,8 @@ const stats = {
   numSteps: 2 ** 40,
   promptTokens: 12,
   generationTokens: 13,
+  prefixQueryTokens: 0,
+  prefixHitTokens: 0,
   hostStepMs: 0.1,
 };
 

@@ -14,13 +14,20 @@ import { testApp } from '../../helpers/test-app.ts';
 /** Time stands still until {@link HandClock.advance}. */
 export class HandClock implements Clock {
   private now = 1_000_000;
+  private watchers: (() => void)[] = [];
   private timers: { readonly atMs: number; readonly run: () => void }[] = [];
 
   nowMs(): number {
     return this.now;
   }
 
+  /** Resolves when the next timer has been set. */
+  timerSet(): Promise<void> {
+    return new Promise((resolve) => this.watchers.push(resolve));
+  }
+
   after(ms: number, run: () => void): () => void {
+    for (const resolve of this.watchers.splice(0)) resolve();
     const timer = { atMs: this.now + ms, run };
     this.timers.push(timer);
     return () => {

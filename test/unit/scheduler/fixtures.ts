@@ -50,6 +50,7 @@ export function scheduler(options: Partial<SchedulerOptions> = {}): Scheduler {
     maxNumSeqs: 8,
     maxNumBatchedTokens: 32,
     enableChunkedPrefill: true,
+    enablePrefixCaching: false,
     policy: 'fcfs',
     vocabSize: VOCAB_SIZE,
     eosTokenIds: [EOS],

@@ -57,6 +57,7 @@ class Simulation {
       maxNumSeqs: 1 + this.random(12),
       maxNumBatchedTokens: 1 + this.random(40),
       enableChunkedPrefill: seed % 3 !== 0,
+      enablePrefixCaching: seed % 2 === 0,
       policy: seed % 4 === 3 ? 'priority' : 'fcfs',
       vocabSize: VOCAB_SIZE,
       eosTokenIds: [EOS],
@@ -70,7 +71,11 @@ class Simulation {
   arrive(): void {
     const { maxModelLen } = this.options;
     const numPromptTokens = 1 + this.random(this.random(3) === 0 ? maxModelLen - 1 : Math.min(12, maxModelLen - 1));
-    const prompt = Array.from({ length: numPromptTokens }, () => this.random(VOCAB_SIZE));
+    // Two in three prompts begin like others, so that cached prefixes are found.
+    const common = this.random(3);
+    const prompt = Array.from({ length: numPromptTokens }, (_, i) =>
+      common > 0 && i < numPromptTokens - this.random(4) ? (i * 7 + common) % VOCAB_SIZE : this.random(VOCAB_SIZE),
+    );
     const params = {
       maxTokens: 1 + this.random(maxModelLen),
       minTokens: this.random(6),
@@ -165,6 +170,7 @@ describe('random traffic', () => {
   let numPreemptions = 0;
   let numAborted = 0;
   let numFinished = 0;
+  let numHitTokens = 0;
 
   for (let seed = 1; seed <= NUM_SEEDS; seed++) {
     test(`seed ${seed}: every request gets what it would get alone`, () => {
@@ -181,6 +187,7 @@ describe('random traffic', () => {
       simulation.checkEnd();
       numSteps += STEPS_PER_SEED + drain;
       numPreemptions += simulation.scheduler.stats.numPreemptions;
+      numHitTokens += simulation.scheduler.stats.prefixHitTokens;
       for (const { finishReason } of simulation.requests) finishReason === 'abort' ? numAborted++ : numFinished++;
     });
   }
@@ -190,5 +197,6 @@ describe('random traffic', () => {
     expect(numPreemptions).toBeGreaterThan(500);
     expect(numAborted).toBeGreaterThan(200);
     expect(numFinished).toBeGreaterThan(500);
+    expect(numHitTokens).toBeGreaterThan(5000);
   });
 });

@@ -12,6 +12,8 @@ const stats = (numRunning: number, numSteps: number): EngineStats => ({
   numSteps,
   promptTokens: 0,
   generationTokens: 0,
+  prefixQueryTokens: 0,
+  prefixHitTokens: 0,
   hostStepMs: 0,
 });
 
