@@ -12,8 +12,10 @@ import kv from './include/kv.wgsl' with { type: 'text' };
 import order from './include/order.wgsl' with { type: 'text' };
 import random from './include/random.wgsl' with { type: 'text' };
 import reduce from './include/reduce.wgsl' with { type: 'text' };
+import reduceSubgroup from './include/reduce-subgroup.wgsl' with { type: 'text' };
 import weights from './include/weights.wgsl' with { type: 'text' };
 import logprobsBlocks from './logprobs-blocks.wgsl' with { type: 'text' };
+import logprobsTarget from './logprobs-target.wgsl' with { type: 'text' };
 import logprobsTop from './logprobs-top.wgsl' with { type: 'text' };
 import matmulGemv from './matmul-gemv.wgsl' with { type: 'text' };
 import matmulRows from './matmul-rows.wgsl' with { type: 'text' };
@@ -36,6 +38,7 @@ export const shaderSources = {
   'embed.wgsl': embed,
   'kv.wgsl': kv,
   'logprobs-blocks.wgsl': logprobsBlocks,
+  'logprobs-target.wgsl': logprobsTarget,
   'logprobs-top.wgsl': logprobsTop,
   'matmul-gemv.wgsl': matmulGemv,
   'matmul-rows.wgsl': matmulRows,
@@ -43,6 +46,7 @@ export const shaderSources = {
   'order.wgsl': order,
   'random.wgsl': random,
   'reduce.wgsl': reduce,
+  'reduce-subgroup.wgsl': reduceSubgroup,
   'rms-norm.wgsl': rmsNorm,
   'rope-kv.wgsl': ropeKv,
   'sample-draw.wgsl': sampleDraw,

@@ -1,10 +1,10 @@
-// y[t, column + n] = sum_k w[n, k] * x[t, k] (+ bias[n]) (+ y), one invocation per output.
+// y[t, column + n] = sum_k w[n, k] * x[t, k] (+ bias[n]) (+ y), a block of ROWS outputs by COLS rows of x per invocation.
 // GATED: y = activate(w[n] . x (+ bias[n])) * (w2[n] . x (+ bias2[n])).
 //
-// Bindings as in matmul-gemv.wgsl. For software adapters: an invocation keeps COLS sums of one row of w in named registers,
-// and x is read at addresses that all invocations share, which a CPU loads once and broadcasts. No workgroup memory and no barrier,
-// both of which such adapters emulate at great cost.
+// Bindings as in matmul-gemv.wgsl. For adapters that compute on the CPU: an invocation keeps its block in named registers, because
+// loads at addresses that differ between lanes are what costs there. No workgroup memory and no barrier, which are emulated.
 #param WG: u32
+#param ROWS: u32
 #param COLS: u32
 #param GATED: flag
 #param BIAS: flag
@@ -30,53 +30,70 @@
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let output = group.x * WG + lane;
+  // Lanes take neighbouring outputs; an invocation's own outputs are WG apart.
+  let first_output = group.x * WG * ROWS + lane;
   let first = group.y * COLS;
-  if (output >= params.n) {
-    return;
-  }
-  let row = output * params.chunks * WORDS_PER_CHUNK;
+  let last = params.n - 1u;
+  let row_words = params.chunks * WORDS_PER_CHUNK;
+#unroll r ROWS
+  let row$r = min(first_output + $ru * WG, last) * row_words;
+#end
 #unroll m COLS
   let x$m = (params.x_row + min(first + $mu, params.rows - 1u)) * params.x_stride;
-  var sum$m = 0.0;
+#end
+#unroll r ROWS
+#unroll m COLS
+  var sum$r_$m = 0.0;
 #if GATED
-  var gated$m = 0.0;
+  var gated$r_$m = 0.0;
 #endif
+#end
 #end
   for (var chunk = 0u; chunk < params.chunks; chunk++) {
-    let at = row + chunk * WORDS_PER_CHUNK;
-    let weights = unpack8(w[at], w[at + WORDS_PER_CHUNK - 1u]);
-#if GATED
-    let weights2 = unpack8(w2[at], w2[at + WORDS_PER_CHUNK - 1u]);
-#endif
+    let at = chunk * WORDS_PER_CHUNK;
 #unroll m COLS
+    let low$m = x[x$m + chunk * 2u];
+    let high$m = x[x$m + chunk * 2u + 1u];
+#end
+#unroll r ROWS
     {
-      let low = x[x$m + chunk * 2u];
-      let high = x[x$m + chunk * 2u + 1u];
-      sum$m += dot(weights.low, low) + dot(weights.high, high);
-#if GATED
-      gated$m += dot(weights2.low, low) + dot(weights2.high, high);
-#endif
+      let weights = unpack8(w[row$r + at], w[row$r + at + WORDS_PER_CHUNK - 1u]);
+#unroll m COLS
+      sum$r_$m += dot(weights.low, low$m) + dot(weights.high, high$m);
+#end
     }
+#if GATED
+    {
+      let weights = unpack8(w2[row$r + at], w2[row$r + at + WORDS_PER_CHUNK - 1u]);
+#unroll m COLS
+      gated$r_$m += dot(weights.low, low$m) + dot(weights.high, high$m);
+#end
+    }
+#endif
 #end
   }
+#unroll r ROWS
 #unroll m COLS
-  if (first + $mu < params.rows) {
-    var value = sum$m;
+  {
+    let output = first_output + $ru * WG;
+    if (output < params.n && first + $mu < params.rows) {
+      var value = sum$r_$m;
 #if BIAS
-    value += bias[params.y_column + output];
+      value += bias[params.y_column + output];
 #endif
 #if GATED
 #if BIAS
-    gated$m += bias2[params.y_column + output];
+      gated$r_$m += bias2[params.y_column + output];
 #endif
-    value = activate(value) * gated$m;
+      value = activate(value) * gated$r_$m;
 #endif
-    let at = (params.y_row + first + $mu) * params.y_stride + params.y_column + output;
+      let at = (params.y_row + first + $mu) * params.y_stride + params.y_column + output;
 #if ACCUMULATE
-    value += y[at];
+      value += y[at];
 #endif
-    y[at] = value;
+      y[at] = value;
+    }
   }
+#end
 #end
 }

@@ -3,7 +3,12 @@
 // Bindings: x, y [T, stride] f32; weight [columns] f32; step: the step's arrays. One workgroup gives one row.
 #param WG: u32
 #param GATHER: flag
+#param ONE_SUBGROUP: flag
+#if ONE_SUBGROUP
+#include "reduce-subgroup.wgsl"
+#else
 #include "reduce.wgsl"
+#endif
 
 #struct RmsNormParams
 

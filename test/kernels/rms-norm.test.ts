@@ -1,12 +1,12 @@
 import { describe } from 'bun:test';
 import { recordRmsNorm } from '../../src/engine/ops/rms-norm.ts';
-import { context, gpuTest, randomNumbers, readTensor, tensor, variants, vector } from '../helpers/gpu.ts';
+import { allVariants, context, gpuTest, randomNumbers, readTensor, tensor, vector } from '../helpers/gpu.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 import { rmsNormReference } from '../reference/rms-norm.ts';
 
 describe('rms-norm', () => {
   gpuTest('rows of every width, in place order and gathered', async (device) => {
-    for (const variant of variants(device)) {
+    for (const variant of allVariants(device)) {
       for (const [rows, columns] of [
         [1, 1],
         [3, 64],

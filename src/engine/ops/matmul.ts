@@ -55,14 +55,15 @@ export interface GatedMatmulArgs {
 
 export type MatmulPlan =
   | { readonly kind: 'gemv'; readonly wg: number; readonly rows: number; readonly cols: number }
-  | { readonly kind: 'rows'; readonly wg: number; readonly cols: number }
+  | { readonly kind: 'rows'; readonly wg: number; readonly rows: number; readonly cols: number }
   | { readonly kind: 'tile'; readonly side: number };
 
 /** Picks the kernel for a shape; `software` for adapters that compute on the CPU. */
 export function planMatmul(numRows: number, columns: number, gated: boolean, software: boolean): MatmulPlan {
   let cols = 1;
   while (cols < numRows && cols < MAX_GEMV_ROWS) cols *= 2;
-  if (software) return { kind: 'rows', wg: 32, cols };
+  // A block of 4 x 4 sums is what a CPU's registers hold.
+  if (software) return { kind: 'rows', wg: 8, rows: gated ? 2 : 4, cols: Math.min(cols, 4) };
   if (numRows > MAX_GEMV_ROWS) return { kind: 'tile', side: numRows > SMALL_TILE_ROWS ? 16 : 8 };
   return { kind: 'gemv', wg: columns <= 32 * CHUNK ? 32 : 64, rows: gated && cols === 16 ? 2 : 4, cols };
 }
@@ -143,7 +144,12 @@ function record(context: OpContext, what: Recording): void {
           matmulParams,
         )
       : plan.kind === 'rows'
-        ? variant(context, 'matmul-rows.wgsl', { WG: plan.wg, COLS: plan.cols, ...common }, matmulParams)
+        ? variant(
+            context,
+            'matmul-rows.wgsl',
+            { WG: plan.wg, ROWS: plan.rows, COLS: plan.cols, ...common },
+            matmulParams,
+          )
         : variant(context, 'matmul-tile.wgsl', { SIDE: plan.side, ...common }, matmulParams);
   weight.shards.forEach((shard, i) => {
     const partner = second?.shards[i];
@@ -171,8 +177,9 @@ function record(context: OpContext, what: Recording): void {
       const width = Math.min(groups, MAX_GROUPS_X);
       context.recorder.dispatch(kernel, buffers, params, width, Math.ceil(groups / width));
     } else if (plan.kind === 'rows') {
-      const { wg, cols } = plan;
-      context.recorder.dispatch(kernel, buffers, params, Math.ceil(shard.rows / wg), Math.ceil(numRows / cols));
+      const outputs = plan.wg * plan.rows;
+      const width = Math.ceil(shard.rows / outputs);
+      context.recorder.dispatch(kernel, buffers, params, width, Math.ceil(numRows / plan.cols));
     } else {
       const tile = plan.side * 4;
       context.recorder.dispatch(kernel, buffers, params, Math.ceil(shard.rows / tile), Math.ceil(numRows / tile));
