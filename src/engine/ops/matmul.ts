@@ -59,13 +59,27 @@ export type MatmulPlan =
   | { readonly kind: 'tile'; readonly side: number };
 
 /** Picks the kernel for a shape; `software` for adapters that compute on the CPU. */
-export function planMatmul(numRows: number, columns: number, gated: boolean, software: boolean): MatmulPlan {
+export function planMatmul(
+  numRows: number,
+  columns: number,
+  gated: boolean,
+  software: boolean,
+  workgroupBytes: number,
+): MatmulPlan {
   let cols = 1;
   while (cols < numRows && cols < MAX_GEMV_ROWS) cols *= 2;
   // A block of 4 x 4 sums is what a CPU's registers hold.
   if (software) return { kind: 'rows', wg: 8, rows: gated ? 2 : 4, cols: Math.min(cols, 4) };
-  if (numRows > MAX_GEMV_ROWS) return { kind: 'tile', side: numRows > SMALL_TILE_ROWS ? 16 : 8 };
+  if (numRows > MAX_GEMV_ROWS) {
+    const isLarge = numRows > SMALL_TILE_ROWS && tileBytes(16, gated) <= workgroupBytes;
+    return { kind: 'tile', side: isLarge ? 16 : 8 };
+  }
   return { kind: 'gemv', wg: columns <= 32 * CHUNK ? 32 : 64, rows: gated && cols === 16 ? 2 : 4, cols };
+}
+
+/** Workgroup memory of the tiled kernel, as matmul-tile.wgsl declares it. */
+function tileBytes(side: number, gated: boolean): number {
+  return (gated ? 3 : 2) * side * 4 * 9 * 16;
 }
 
 /** Records y[t] = weight x[t] (+ bias) (+ y[t]) for `numRows` rows. Shapes: x [T, K], weight [N, K], y [T, N]. */
@@ -126,12 +140,14 @@ interface Recording {
 
 function record(context: OpContext, what: Recording): void {
   const { x, y, weight, second, numRows } = what;
-  const plan = planMatmul(numRows, weight.columns, second !== null, context.software);
+  const { limits } = context.device;
+  const gated = second !== null;
+  const plan = planMatmul(numRows, weight.columns, gated, context.software, limits.maxComputeWorkgroupStorageSize);
   const common = {
     FORMAT: formatCode(weight.format),
     F16: context.f16 && weight.format === 'f16',
     ACTIVATION: second ? ACTIVATION_CODE[what.activation] : 0,
-    GATED: second !== null,
+    GATED: gated,
     BIAS: what.hasBias,
     ACCUMULATE: what.accumulate,
   };
