@@ -1,123 +1,203 @@
 /**
- * The server: configuration -> model folder -> engine process -> routes -> listening -> graceful stop.
+ * The server: configuration -> listening -> model folder -> engine process -> routes -> graceful stop.
  *
  * The only file with top-level effects. It decides nothing that a request could notice; it puts the parts together.
- * Next: `config/load-config.ts`, `routes/app.ts`, `engine/host/client.ts`.
+ * Next: `config/load-config.ts`, `routes/app.ts`, `engine/host/client.ts`, `serving/drain.ts`.
  */
 import packageJson from '../package.json' with { type: 'json' };
 import { ConfigError } from './config/config-error.ts';
 import { loadConfig, processSurroundings } from './config/load-config.ts';
-import type { ServerConfig } from './config/server-config.ts';
+import type { LoggingConfig, ServerConfig } from './config/server-config.ts';
 import { type Engine, startEngine } from './engine/index.ts';
 import { EngineError } from './engine/types.ts';
 import { HubError } from './engine/weights/hub/errors.ts';
 import { resolveModelFolder } from './engine/weights/hub/resolve.ts';
-import { createApp } from './routes/app.ts';
+import { shuttingDown } from './routes/accepting.ts';
+import { type App, createApp } from './routes/app.ts';
+import { createBootApp } from './routes/boot-app.ts';
+import type { AppSettings } from './routes/deps.ts';
+import { probesOnly } from './routes/probes.ts';
 import { ProgressLine } from './runtime/progress-line.ts';
-import { type Listening, listen, setIdleTimeout } from './runtime/serve.ts';
+import { listen, setIdleTimeout } from './runtime/serve.ts';
+import { onStopSignal, type StopSignal } from './runtime/stop-signals.ts';
 import { parseYaml } from './runtime/yaml.ts';
+import { Drain } from './serving/drain.ts';
+import { admissionLimits, InFlight } from './serving/in-flight.ts';
+import { Log } from './serving/log.ts';
 import { ServingMetrics } from './serving/metrics.ts';
 import { loadServedModel } from './serving/served-model.ts';
+import { StatsLine } from './serving/stats-line.ts';
 
-/** How often a drain looks whether the last request has ended. */
-const DRAIN_POLL_MS = 50;
-/** Answers that are written but not yet read get this long once all requests have ended. */
+/** Answers that are written but not yet read get this long once all else has ended. */
 const CLOSE_GRACE_MS = 2000;
 const BODY_SLACK_BYTES = 2 ** 20;
+const STATS_INTERVAL_MS = 10_000;
 
-function log(message: string): void {
-  console.error(message);
+function createLog({ format, level }: Pick<LoggingConfig, 'format' | 'level'>): Log {
+  return new Log({
+    format: format === 'json' ? 'json' : 'text',
+    level,
+    write: (line) => console.error(line),
+    now: () => new Date(),
+  });
 }
 
-async function serve(config: ServerConfig): Promise<void> {
-  const progress = new ProgressLine(process.stderr);
-  if (config.isBundledModel)
-    log('No MODEL_NAME is set: serving the bundled demo model, a toy that shows the server works.');
-  const folder = await resolveModelFolder(config.model, config.revision, config.hub, {
-    onProgress: ({ file, bytesDone, bytesTotal }) => progress.show(`downloading ${file}`, bytesDone / bytesTotal),
-    onNotice: log,
+/** The log until the configuration is known. */
+const earlyLog = createLog({ format: 'text', level: 'info' });
+
+async function serve(config: ServerConfig, log: Log): Promise<void> {
+  const nowMs = (): number => performance.now();
+  // Redrawn lines are for people; a log of objects gets objects.
+  const isJson = config.logging.format === 'json';
+  const progress = new ProgressLine(isJson ? { write: (text) => log.info(text.trim()) } : process.stderr);
+  const metrics = new ServingMetrics(nowMs);
+  const settings = appSettings(config);
+  let engine: Engine | null = null;
+  let hasBeenReady = false;
+
+  const inFlight = new InFlight({
+    limits: () => (engine === null ? null : admissionLimits(config.admission, engine.info)),
+    nowMs,
+    random: Math.random,
   });
-  progress.end();
-  const model = await loadServedModel(folder, config.chatTemplate);
-  const engine = startEngine(
-    { modelFolder: folder, config: config.engine, extra: {} },
-    {
-      onLog: (line) => {
-        progress.end();
-        log(`[engine] ${line}`);
-      },
-      onProgress: ({ text, fraction }) => progress.show(text, fraction),
-    },
-  );
-  let isDraining = false;
-  const app = createApp({
-    engine,
-    model,
-    settings: {
-      servedModelNames: config.servedModelNames,
-      modelRoot: config.isBundledModel ? 'models/demo' : config.model,
-      responseRole: config.responseRole,
-      maxLogprobs: config.maxLogprobs,
-      version: packageJson.version,
-      apiKeys: config.apiKeys,
-      maxRequestBodyBytes: config.maxRequestBodyBytes,
-    },
-    metrics: new ServingMetrics(() => performance.now()),
-    isDraining: () => isDraining,
-    setIdleTimeout,
-    reportError: (error) => log(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+  const drain = new Drain({
+    pause,
+    stopListening: () => server.stop(false),
+    isBusy: () => inFlight.numRequests > 0 || (engine?.state === 'ready' && isBusy(engine)),
+    cancelAll: () => inFlight.cancelAll(shuttingDown()),
+    say: (message) => log.info(message),
   });
-  const server = listen(app, {
+  const lifecycle = { isDraining: () => drain.isDraining, isClosing: () => drain.isClosing };
+
+  let app: App = createBootApp({ settings, metrics, ...lifecycle });
+  const whole = { fetch: (request: Request) => app.fetch(request) };
+  const server = listen(whole, {
     host: config.host,
     port: config.port,
     // Bodies a little over the limit get our own error object; far beyond it the socket is cut.
     maxRequestBodyBytes: config.maxRequestBodyBytes + BODY_SLACK_BYTES,
+    tls: config.http.tls,
   });
-  const stop = () => {
-    if (isDraining) return;
-    isDraining = true;
-    void drain(engine, server, config.shutdownTimeoutMs).then(async () => {
-      await model.encoder.close();
-      process.exit(0);
-    });
+  const { portHealth } = config.http;
+  const probes = probesOnly(whole, config.http.healthCheckPath);
+  const probeServer =
+    portHealth === null ? null : listen(probes, { host: config.host, port: portHealth, maxRequestBodyBytes: 1024 });
+
+  const stop = async (signal: StopSignal): Promise<void> => {
+    // Nobody sends requests to a server that has never been ready; somebody at a terminal does not want to wait.
+    const delayMs = hasBeenReady && signal === 'SIGTERM' ? config.admission.drainDelayMs : 0;
+    await drain.run({ delayMs, timeoutMs: config.shutdownTimeoutMs });
+    await Promise.race([engine?.close(), pause(CLOSE_GRACE_MS)]);
+    await Promise.race([Promise.all([server.stop(true), probeServer?.stop(true)]), pause(CLOSE_GRACE_MS)]);
+    process.exit(0);
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  const info = await engine.ready();
+  onStopSignal(process, { first: (signal) => void stop(signal), again: () => drain.hurry() }, nowMs);
+
+  if (config.isBundledModel)
+    log.info('No MODEL_NAME is set: serving the bundled demo model, a toy that shows the server works.');
+  const folder = await resolveModelFolder(config.model, config.revision, config.hub, {
+    onProgress: ({ file, bytesDone, bytesTotal }) => progress.show(`downloading ${file}`, bytesDone / bytesTotal),
+    onNotice: (notice) => log.info(notice),
+  });
   progress.end();
-  log(
+  const model = await loadServedModel(folder, config.chatTemplate, config.requests);
+  const started = startEngine(
+    { modelFolder: folder, config: config.engine, extra: {} },
+    {
+      onLog: (line) => {
+        progress.end();
+        log.info(`[engine] ${line}`);
+      },
+      onProgress: ({ text, fraction }) => progress.show(text, fraction),
+    },
+  );
+  engine = started;
+  app = createApp({
+    engine: started,
+    model,
+    settings,
+    metrics,
+    ...lifecycle,
+    inFlight,
+    setIdleTimeout,
+    log,
+    reportError: (error) => log.error(error),
+    requestLog: {
+      requests: config.logging.enableLogRequests,
+      outputs: config.logging.enableLogOutputs,
+      deltas: config.logging.enableLogDeltas,
+      maxTextLength: config.logging.maxLogLength,
+    },
+    logErrorStack: config.logging.logErrorStack,
+    keepAliveMs: config.http.sseKeepAliveMs,
+    slowReaderTimeoutMs: config.http.slowReaderTimeoutMs,
+    requestTimeoutMs: config.http.requestTimeoutMs,
+  });
+  const info = await started.ready().catch((error: unknown) => {
+    // Whoever stops a server that is loading gets no complaint that it did not load.
+    if (drain.isDraining) return null;
+    throw error;
+  });
+  if (info === null) return;
+  hasBeenReady = true;
+  progress.end();
+  if (config.logging.enableLogStats) logStats(started, log);
+  log.info(
     `${info.architecture} on ${info.adapter} (${info.binding}), ${info.dtype} weights, ${info.numBlocks} KV blocks of ${info.blockSize}`,
   );
   const shown = config.host === '0.0.0.0' || config.host === '::' ? 'localhost' : config.host;
-  log(`Ready: http://${shown}:${server.port}/v1 serves ${config.servedModelNames[0]} (context ${info.maxModelLen})`);
+  const scheme = config.http.tls === null ? 'http' : 'https';
+  log.info(
+    `Ready: ${scheme}://${shown}:${server.port}/v1 serves ${config.servedModelNames[0]} (context ${info.maxModelLen})`,
+  );
 }
 
-/** Lets what runs finish, up to the limit; whatever is left is aborted with the engine. */
-async function drain(engine: Engine, server: Listening, timeoutMs: number): Promise<void> {
-  log('Stopping: running requests finish, new ones are refused.');
-  const deadline = performance.now() + timeoutMs;
-  const busy = () => engine.state === 'ready' && engine.stats().numRunning + engine.stats().numWaiting > 0;
-  while (busy() && performance.now() < deadline) await pause(DRAIN_POLL_MS);
-  if (busy()) log('Time is up: what still runs is aborted.');
-  await Promise.race([server.stop(false), pause(busy() ? 0 : CLOSE_GRACE_MS)]);
-  await engine.close();
-  await Promise.race([server.stop(true), pause(CLOSE_GRACE_MS)]);
+function appSettings(config: ServerConfig): AppSettings {
+  return {
+    servedModelNames: config.servedModelNames,
+    modelRoot: config.isBundledModel ? 'models/demo' : config.model,
+    responseRole: config.responseRole,
+    maxLogprobs: config.maxLogprobs,
+    version: packageJson.version,
+    apiKeys: config.apiKeys,
+    maxRequestBodyBytes: config.maxRequestBodyBytes,
+    http: config.http,
+    isHttps: config.http.tls !== null,
+    cors: config.cors,
+    ...config.requests,
+    maxNSequences: config.requests.maxNumSequences,
+    schedulingPolicy: config.engine.schedulingPolicy,
+  };
+}
+
+function isBusy(engine: Engine): boolean {
+  const { numRunning, numWaiting } = engine.stats();
+  return numRunning + numWaiting > 0;
+}
+
+function logStats(engine: Engine, log: Log): void {
+  const line = new StatsLine(log);
+  const timer = setInterval(() => line.write(engine.stats(), STATS_INTERVAL_MS / 1000), STATS_INTERVAL_MS);
+  timer.unref();
 }
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+let log = earlyLog;
 try {
   const loaded = loadConfig(processSurroundings(parseYaml));
   if (loaded.kind === 'help') console.log(loaded.text);
   else if (loaded.kind === 'version') console.log(packageJson.version);
   else {
-    for (const notice of loaded.notices) log(notice);
-    await serve(loaded.config);
+    log = createLog(loaded.config.logging);
+    for (const notice of loaded.notices) log.info(notice);
+    await serve(loaded.config, log);
   }
 } catch (error) {
   const isExpected = error instanceof ConfigError || error instanceof HubError || error instanceof EngineError;
-  log(isExpected ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
+  if (isExpected) log.write('critical', error.message);
+  else log.error(error);
   process.exit(error instanceof ConfigError ? 2 : 1);
 }

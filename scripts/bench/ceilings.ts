@@ -24,7 +24,7 @@ const GROUPS = { software: 64, gpu: 8192 };
 const FMA_OPERATIONS = 8 * 4 * 2;
 
 const sources = { 'read-bandwidth.wgsl': readBandwidth, 'fma-rate.wgsl': fmaRate };
-const bandwidthParams = struct('BandwidthParams', { quads: 'u32', stride: 'u32' });
+const bandwidthParams = struct('BandwidthParams', { strip: 'u32' });
 const fmaParams = struct('FmaParams', { rounds: 'u32', factor: 'f32' });
 
 /** Measures both. Throws: EngineError when the device fails. */
@@ -37,21 +37,22 @@ export async function measureCeilings(timer: GpuTimer): Promise<Ceilings> {
     device.kernel({ entry, sources, params: { WG }, layout });
 
   const bytes = Math.min(coldBytes(device), device.limits.maxStorageBufferBindingSize);
-  const quads = Math.floor(bytes / 16);
+  /** Of one workgroup. Units: 16 bytes. */
+  const strip = Math.floor(bytes / 16 / groups);
   const source = await filledBuffer(device, 'bandwidth source', bytes);
   const sums = device.createBuffer('bandwidth sums', groups * WG * 4);
   const reading = kernelOf('read-bandwidth.wgsl', bandwidthParams);
-  const readMs = await timer.time(
-    () => () => recorder.dispatch(reading, { source, sums }, { quads, stride: groups * WG }, groups),
-  );
+  const readMs = await timer.bestTime(() => () => recorder.dispatch(reading, { source, sums }, { strip }, groups));
 
   const out = device.createBuffer('fma out', groups * WG * 4);
   const multiplying = kernelOf('fma-rate.wgsl', fmaParams);
   const rounds = ROUNDS[kind];
-  const fmaMs = await timer.time(() => () => recorder.dispatch(multiplying, { out }, { rounds, factor: 0.5 }, groups));
+  const fmaMs = await timer.bestTime(
+    () => () => recorder.dispatch(multiplying, { out }, { rounds, factor: 0.5 }, groups),
+  );
   for (const buffer of [source, sums, out]) device.destroyBuffer(buffer);
   return {
-    bandwidth: (quads * 16) / (readMs / 1000),
+    bandwidth: (groups * strip * 16) / (readMs / 1000),
     arithmetic: (groups * WG * rounds * FMA_OPERATIONS) / (fmaMs / 1000),
   };
 }

@@ -68,7 +68,15 @@ async function measure(model: LoadedModel, numSequences: number, numSteps: numbe
   const times = Object.fromEntries(PARTS.map((part) => [part, []])) as unknown as Record<Part, number[]>;
   const { numBlocks, blockSize, maxModelLen, maxNumSeqs, maxNumBatchedTokens } = plan;
   const scheduler = new Scheduler({
-    ...{ numBlocks, blockSize, maxModelLen, maxNumSeqs, maxNumBatchedTokens, enableChunkedPrefill: true, enablePrefixCaching: true },
+    ...{
+      numBlocks,
+      blockSize,
+      maxModelLen,
+      maxNumSeqs,
+      maxNumBatchedTokens,
+      enableChunkedPrefill: true,
+      enablePrefixCaching: true,
+    },
     ...{ policy: 'fcfs', vocabSize: spec.vocab, eosTokenIds: spec.eosTokenIds, seed: 0 },
   });
   const calls = timedCalls(device);
@@ -88,7 +96,7 @@ async function measure(model: LoadedModel, numSequences: number, numSteps: numbe
     const startMs = performance.now();
     const step = scheduler.plan();
     const plannedMs = performance.now();
-    const sampled = await runner.run(step);
+    const { sampled } = await runner.run(step);
     const ranMs = performance.now();
     const { finished } = scheduler.commit(step, sampled);
     const endMs = performance.now();

@@ -14,8 +14,8 @@ const HELP = `bun run bench serve [options]    a server under 1, 8, 32 and 128 s
   --url URL              a server that runs already; without it one is started, with this environment's MODEL_NAME
   --streams 1,8,32,128   levels of concurrency
   --prompt-tokens 32     length of each prompt
-  --max-tokens 32        length of each answer
-  --rounds 3             answers per stream and level
+  --max-tokens 64        length of each answer
+  --rounds 3             answers per stream; throughput is the median of the rounds
   --api-key KEY          bearer token for --url
 bun run bench kernels [options]  each kernel against the adapter's measured bandwidth and arithmetic rate
   --only TEXT            kernels whose name contains it
@@ -34,7 +34,7 @@ const { values, positionals } = parseArgs({
     url: { type: 'string' },
     streams: { type: 'string', default: '1,8,32,128' },
     'prompt-tokens': { type: 'string', default: '32' },
-    'max-tokens': { type: 'string', default: '32' },
+    'max-tokens': { type: 'string', default: '64' },
     rounds: { type: 'string', default: '3' },
     'api-key': { type: 'string', default: 'none' },
     only: { type: 'string', default: '' },

@@ -18,4 +18,6 @@ export const PLAIN_PARAMS: SamplingParams = {
   stopTokenIds: [],
   ignoreEos: true,
   numLogprobs: null,
+  numPromptLogprobs: null,
+  extras: null,
 };

@@ -33,8 +33,8 @@ interface LevelResult {
   readonly ratioToOne: number | null;
 }
 
-/** At least so many answers, so that one stream gives a median, too. */
-const MIN_REQUESTS = 6;
+/** At least so many answers per round: one alone is little to go by. */
+const MIN_REQUESTS = 4;
 /** Ids that every tokenizer has and that are seldom special. */
 const FIRST_TOKEN_ID = 10;
 const NUM_TOKEN_IDS = 200;
@@ -47,11 +47,9 @@ export async function benchServe(options: ServeOptions): Promise<object> {
     const about = server === null ? { server: target.url } : describe(server);
     for (const [name, value] of Object.entries(about)) console.log(`${name}: ${value}`);
     console.log(`${options.promptTokens} prompt tokens, ${options.maxTokens} tokens per answer\n`);
-    const levels: LevelResult[] = [];
-    for (const streams of options.levels) {
-      const one = levels.find((level) => level.streams === 1);
-      levels.push(await measureLevel(target, options, streams, one?.tokensPerSecond ?? null));
-    }
+    const runs = await runLevels(target, options);
+    const base = runs.find((run) => run.streams === 1);
+    const levels = runs.map((run) => summarise(run, base ?? null));
     printLevels(levels);
     const { promptTokens, maxTokens, rounds } = options;
     return { ...about, environment: driverEnvironment(), promptTokens, maxTokens, rounds, levels };
@@ -60,32 +58,46 @@ export async function benchServe(options: ServeOptions): Promise<object> {
   }
 }
 
-async function measureLevel(
-  target: CompletionTarget,
-  options: ServeOptions,
-  streams: number,
-  oneStreamRate: number | null,
-): Promise<LevelResult> {
-  const numRequests = Math.max(MIN_REQUESTS, streams * options.rounds);
-  await runStreams(target, options, streams, streams); // compiles what this level needs
-  const startMs = performance.now();
-  const times = await runStreams(target, options, streams, numRequests);
-  const seconds = (performance.now() - startMs) / 1000;
-  const tokens = times.reduce((sum, one) => sum + one.completionTokens, 0);
-  const firsts = times.map((one) => one.firstTokenMs);
-  const gaps = times.flatMap((one) => one.interTokenMs);
-  const rate = tokens / seconds;
-  const base = streams === 1 ? rate : oneStreamRate;
+/** What was measured of one level. */
+interface LevelRuns {
+  readonly streams: number;
+  readonly times: StreamTimes[];
+  /** Of each round. Units: per second. */
+  readonly tokenRates: number[];
+  readonly requestRates: number[];
+}
+
+/** Levels take turns, so that what else the machine does falls on all of them alike. */
+async function runLevels(target: CompletionTarget, options: ServeOptions): Promise<LevelRuns[]> {
+  const runs = options.levels.map((streams): LevelRuns => ({ streams, times: [], tokenRates: [], requestRates: [] }));
+  for (const { streams } of runs) await runStreams(target, options, streams, streams); // compiles what each level needs
+  for (let round = 0; round < options.rounds; round++) {
+    for (const run of runs) {
+      const startMs = performance.now();
+      const times = await runStreams(target, options, run.streams, Math.max(MIN_REQUESTS, run.streams));
+      const seconds = (performance.now() - startMs) / 1000;
+      run.times.push(...times);
+      run.tokenRates.push(times.reduce((sum, one) => sum + one.completionTokens, 0) / seconds);
+      run.requestRates.push(times.length / seconds);
+    }
+  }
+  return runs;
+}
+
+function summarise(run: LevelRuns, base: LevelRuns | null): LevelResult {
+  const firsts = run.times.map((one) => one.firstTokenMs);
+  const gaps = run.times.flatMap((one) => one.interTokenMs);
+  const rate = median(run.tokenRates);
   return {
-    streams,
-    requests: numRequests,
+    streams: run.streams,
+    requests: run.times.length,
     firstTokenP50Ms: median(firsts),
     firstTokenP99Ms: quantile(firsts, 0.99),
     interTokenP50Ms: median(gaps),
     interTokenP99Ms: quantile(gaps, 0.99),
     tokensPerSecond: rate,
-    requestsPerSecond: numRequests / seconds,
-    ratioToOne: base === null ? null : rate / base,
+    requestsPerSecond: median(run.requestRates),
+    ratioToOne: base === null ? null : rate / median(base.tokenRates),
   };
 }
 
@@ -98,16 +110,24 @@ async function runStreams(
   const done: StreamTimes[] = [];
   let numStarted = 0;
   const client = async () => {
-    for (let i = numStarted++; i < numRequests; i = numStarted++) {
-      const prompt = Array.from(
-        { length: promptTokens },
-        (_, k) => FIRST_TOKEN_ID + ((i * 37 + k * 11) % NUM_TOKEN_IDS),
-      );
+    while (numStarted++ < numRequests) {
+      const prompt = uniquePrompt(promptTokens);
       done.push(await measureStream(target, { prompt, max_tokens: maxTokens, temperature: 0, ignore_eos: true }));
     }
   };
   await Promise.all(Array.from({ length: streams }, client));
   return done;
+}
+
+let numPrompts = 0;
+
+/** Ids that begin like no other prompt of this run: nothing of it can be in the server's cache. */
+function uniquePrompt(length: number): number[] {
+  let state = Math.imul(++numPrompts, 0x9e3779b1) >>> 0;
+  return Array.from({ length }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return FIRST_TOKEN_ID + ((state >>> 16) % NUM_TOKEN_IDS);
+  });
 }
 
 function printLevels(levels: readonly LevelResult[]): void {

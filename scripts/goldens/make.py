@@ -8,13 +8,15 @@ import torch
 import transformers
 
 import reference
+from beams import MODEL as BEAM_MODEL
+from beams import beam_goldens
 from checkpoints import make_checkpoint
 from families import FAMILIES
 from sampling import sampling_goldens
 from tokenizer_fixture import tokenizer_goldens
 
 FIXTURES = Path(__file__).resolve().parents[2] / 'test' / 'fixtures'
-PARTS = (*(family.name for family in FAMILIES), 'sampling', 'tokenizer')
+PARTS = (*(family.name for family in FAMILIES), 'sampling', 'tokenizer', 'beams')
 # A checkpoint's golden keeps every position of a prompt while its logits stay under this many floats, else the last ones.
 MAX_LOGITS = 16384
 LAST_POSITIONS = 8
@@ -32,6 +34,11 @@ def make_fixtures(fixtures: Path, parts: list[str]) -> None:
         value = tokenizer_goldens(models, ('tiny-qwen2', 'tiny-llama'))
         lines = [json.dumps(part, ensure_ascii=False).replace('{"text"', '\n{"text"') for part in value['sets']]
         (goldens / 'tokenizer.json').write_text('{"sets": [\n' + ',\n'.join(lines) + '\n]}\n')
+    if 'beams' in parts:
+        prompts = json.loads((goldens / f'{BEAM_MODEL}.json').read_text())['prompts']
+        value = beam_goldens(models, [prompt['ids'] for prompt in prompts[:2]])
+        lines = ',\n'.join(json.dumps(case) for case in value['cases'])
+        (goldens / 'beams.json').write_text(f'{{"model": "{value["model"]}", "cases": [\n{lines}\n]}}\n')
 
 
 def make_golden(folder: Path, name: str, prompts: list, out: Path, steps: int) -> None:

@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ConfigError } from './config-error.ts';
 import type { Environment } from './parse.ts';
 import type { HttpConfig, HubConfig, LoggingConfig, RequestsConfig, ServerConfig } from './server-config.ts';
 import type { SettingValues } from './settings.ts';
@@ -91,9 +92,16 @@ export function buildConfig(values: SettingValues, machine: Machine): ServerConf
 }
 
 function buildHttp(values: SettingValues): HttpConfig {
-  const { sslKeyfile: keyFile, sslCertfile: certFile } = values;
+  const keyFile = values.sslKeyfile;
+  const certFile = values.sslCertfile;
+  if ((keyFile === null) !== (certFile === null)) {
+    throw new ConfigError('ssl-keyfile and ssl-certfile are not allowed alone: HTTPS needs both');
+  }
   return {
-    rootPath: (values.rootPath ?? '').replace(/\/+$/, ''),
+    rootPath: withLeadingSlash((values.rootPath ?? '').replace(/\/+$/, '')),
+    healthCheckPath: withLeadingSlash(values.healthCheckPath),
+    portHealth: values.portHealth === values.port ? null : values.portHealth,
+    requestTimeoutMs: Math.round(values.requestTimeout * 1000),
     enableRequestIdHeaders: values.enableRequestIdHeaders,
     sseKeepAliveMs: values.sseKeepAliveMs,
     slowReaderTimeoutMs: values.slowReaderTimeoutMs,
@@ -101,6 +109,10 @@ function buildHttp(values: SettingValues): HttpConfig {
     enableTokenizerInfoEndpoint: values.enableTokenizerInfoEndpoint,
     tls: keyFile !== null && certFile !== null ? { keyFile, certFile, caFile: values.sslCaCerts } : null,
   };
+}
+
+function withLeadingSlash(path: string): string {
+  return path === '' || path.startsWith('/') ? path : `/${path}`;
 }
 
 function buildLogging(values: SettingValues): LoggingConfig {

@@ -46,6 +46,12 @@ export interface TokenizerConfig {
 export interface HttpConfig {
   /** In front of all routes, without a slash at the end; empty = none. */
   readonly rootPath: string;
+  /** Another path that answers as `/ping` does. */
+  readonly healthCheckPath: string;
+  /** A port for probes alone; null = none of its own. */
+  readonly portHealth: number | null;
+  /** How long a generation may take. */
+  readonly requestTimeoutMs: number;
   readonly enableRequestIdHeaders: boolean;
   /** 0 = never. */
   readonly sseKeepAliveMs: number;
@@ -153,6 +159,7 @@ export interface EngineConfig {
   readonly enableChunkedPrefill: boolean;
   /** Sequences with a common beginning share its blocks. */
   readonly enablePrefixCaching: boolean;
+  /** `priority`: lower numbers first; requests of one number, and all under `fcfs`, in the order in which they came. */
   readonly schedulingPolicy: 'fcfs' | 'priority';
   /** Seed for requests without one. */
   readonly seed: number;

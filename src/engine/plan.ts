@@ -7,7 +7,7 @@
  */
 
 import type { Sequence } from './sequence.ts';
-import type { TokenEvent, TokenLogprobs } from './types.ts';
+import type { PromptLogprobs, TokenEvent, TokenLogprobs } from './types.ts';
 
 /** The part of one sequence that a step computes: tokens `start` to `start + numTokens - 1`. */
 export interface StepEntry {
@@ -36,6 +36,14 @@ export interface SampledToken {
   readonly logprobs: TokenLogprobs | null;
 }
 
+/** What running a plan gave. */
+export interface StepResult {
+  /** One for each entry that samples, in their order. */
+  readonly sampled: ArrayLike<SampledToken>;
+  /** One list for each entry with rows to score (`Sequence.numRowsToScoreIn`), in their order; empty in most steps. */
+  readonly scored: readonly (readonly PromptLogprobs[])[];
+}
+
 /** An event and the request that it belongs to. */
 export interface SequenceEvent {
   readonly requestId: string;
@@ -44,7 +52,7 @@ export interface SequenceEvent {
 
 /** What a committed step changed. */
 export interface CommitResult {
-  /** In the order of the plan's entries; at most one per sequence. */
+  /** In the order of the plan's entries; of a sequence at most one token, after what was learnt of its prompt. */
   readonly events: readonly SequenceEvent[];
   /** The sequences that left with this step, also those aborted during it: what is kept for them elsewhere can go. */
   readonly finished: readonly Sequence[];

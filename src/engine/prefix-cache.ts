@@ -39,11 +39,11 @@ export class PrefixCache {
     return this.byKey.size;
   }
 
-  /** The longest cached beginning. At least one token is left out: its logits are needed to go on. */
+  /** The longest cached beginning, without tokens whose logits are needed: the newest one's at least. */
   match(sequence: Sequence): PrefixMatch {
     const blocks: number[] = [];
     let tail = startOf(sequence);
-    const most = Math.floor((sequence.numTokens - 1) / this.blockSize);
+    const most = Math.floor(sequence.numReusableTokens / this.blockSize);
     while (blocks.length < most) {
       const found = this.byKey.get(this.keyOf(sequence, blocks.length, tail));
       if (!found) break;

@@ -19,7 +19,8 @@ import type { CacheShape, LayerCache } from './ops/kv-cache.ts';
 import { allocateSampleScratch, recordSample, type SampleScratch } from './ops/sample.ts';
 import { readSampled } from './ops/sample-records.ts';
 import type { StepArray, Tensor } from './ops/tensor.ts';
-import type { SampledToken, StepPlan } from './plan.ts';
+import type { SampledToken, StepPlan, StepResult } from './plan.ts';
+import { entriesToScore, PromptScorer } from './runner-scores.ts';
 
 /** Everything a runner stands on. */
 export interface RunnerParts {
@@ -41,6 +42,7 @@ export class Runner {
   private readonly decoder: Decoder;
   private readonly preparer: SamplingPreparer;
   private readonly scratch: SampleScratch;
+  private readonly scorer: PromptScorer;
 
   constructor(parts: RunnerParts) {
     const { device, spec, plan, shape } = parts;
@@ -58,30 +60,44 @@ export class Runner {
     this.decoder = new Decoder(this.context, spec, parts.weights, this.activations, shape, parts.caches);
     this.preparer = new SamplingPreparer(spec.vocab, spec.eosTokenIds);
     this.scratch = allocateSampleScratch(device, plan.maxNumSeqs, spec.vocab);
+    this.scorer = new PromptScorer(this.context, this.decoder, this.activations.logits, this.scratch.logprobs);
   }
 
-  /** Runs a plan; gives a token for each entry that samples, in the plan's order. Throws: EngineError when the device failed. */
-  async run(plan: StepPlan): Promise<SampledToken[]> {
+  /** Runs a plan. Throws: EngineError when the device failed. */
+  async run(plan: StepPlan): Promise<StepResult> {
     const { recorder } = this.context;
     this.batch.build(plan);
     try {
       const step = this.upload();
-      const logits = this.decoder.record(step);
-      if (plan.numSamples === 0) {
-        recorder.submit();
-        return [];
-      }
-      const rows = plan.entries.filter((entry) => entry.samples).map((entry) => entry.sequence);
-      const readback = recordSample(this.context, {
-        logits,
-        prepared: this.preparer.prepare(rows),
-        scratch: this.scratch,
-      });
-      return readSampled(await recorder.submitAndRead(this.scratch.records, readback.bytes), readback);
+      const toScore = entriesToScore(plan);
+      if (toScore.length === 0) return { sampled: await this.sample(plan, this.decoder.record(step)), scored: [] };
+      // Scoring needs the room of the logits, so that it goes first, in submissions of its own.
+      this.decoder.recordLayers(step);
+      recorder.submit();
+      const scored = await this.scorer.run(toScore);
+      const { numSamples, sampleRows } = this.batch;
+      const logits = this.decoder.recordLogits(recorder.words(sampleRows, numSamples), numSamples);
+      return { sampled: await this.sample(plan, logits), scored };
     } catch (error) {
       recorder.reset();
       throw error;
     }
+  }
+
+  /** Samples the rows of `logits`, one for each entry that samples, and runs all that was recorded. */
+  private async sample(plan: StepPlan, logits: Tensor): Promise<SampledToken[]> {
+    const { recorder } = this.context;
+    if (plan.numSamples === 0) {
+      recorder.submit();
+      return [];
+    }
+    const rows = plan.entries.filter((entry) => entry.samples).map((entry) => entry.sequence);
+    const readback = recordSample(this.context, {
+      logits,
+      prepared: this.preparer.prepare(rows),
+      scratch: this.scratch,
+    });
+    return readSampled(await recorder.submitAndRead(this.scratch.records, readback.bytes), readback);
   }
 
   /** The logits of every token of a plan, without sampling. Shapes: [numTokens, V]. Limits: as many tokens as sequences. */

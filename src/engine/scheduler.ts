@@ -10,7 +10,15 @@
  */
 
 import { BlockPool } from './block-pool.ts';
-import type { CommitResult, SampledToken, SchedulerStats, SequenceEvent, StepEntry, StepPlan } from './plan.ts';
+import type {
+  CommitResult,
+  SampledToken,
+  SchedulerStats,
+  SequenceEvent,
+  StepEntry,
+  StepPlan,
+  StepResult,
+} from './plan.ts';
 import { PrefixCache, type PrefixMatch } from './prefix-cache.ts';
 import { assertSchedulerInvariants } from './scheduler-invariants.ts';
 import {
@@ -25,7 +33,8 @@ import { SequenceQueue } from './sequence-queue.ts';
 import type { GenerateRequest, TokenEvent } from './types.ts';
 
 const NOTHING_CACHED: PrefixMatch = { blocks: [], tail: '' };
-const ABORTED: TokenEvent = { tokenId: -1, logprobs: null, finishReason: 'abort', stopTokenId: null };
+const NO_TOKEN: TokenEvent = { tokenId: -1, logprobs: null, finishReason: null, stopTokenId: null };
+const ABORTED: TokenEvent = { ...NO_TOKEN, finishReason: 'abort' };
 
 /** Continuous batching over a paged KV cache. Throws: RangeError for options that contradict each other. */
 export class Scheduler {
@@ -152,11 +161,11 @@ export class Scheduler {
   }
 
   /**
-   * Takes the results of the step in flight: `sampled` has one for each entry that samples, in their order.
+   * Takes the results of the step in flight, see {@link StepResult}.
    * Throws: Error for another plan or a wrong number of results; nothing has changed then.
    * Mutates: sequences, queues and blocks.
    */
-  commit(plan: StepPlan, sampled: ArrayLike<SampledToken>): CommitResult {
+  commit(plan: StepPlan, sampled: StepResult['sampled'], scored: StepResult['scored'] = []): CommitResult {
     if (plan.entries.length === 0) return { events: [], finished: [] };
     if (plan !== this.inFlight) throw new Error('this plan is not in flight');
     if (sampled.length !== plan.numSamples) throw new Error(`${sampled.length} results for ${plan.numSamples} samples`);
@@ -165,8 +174,11 @@ export class Scheduler {
     const events: SequenceEvent[] = [];
     const finished: Sequence[] = [];
     let sampleIndex = 0;
-    for (const { sequence, numTokens, samples } of plan.entries) {
+    let scoreIndex = 0;
+    for (const { sequence, start, numTokens, samples } of plan.entries) {
       const result = samples ? sampled[sampleIndex++] : undefined;
+      const numScores = sequence.numRowsToScoreIn(start, numTokens);
+      const promptLogprobs = numScores > 0 ? scored[scoreIndex++] : undefined;
       sequence.inFlight = false;
       if (sequence.status === 'finished') {
         this.release(sequence);
@@ -174,7 +186,9 @@ export class Scheduler {
         continue;
       }
       sequence.numComputedTokens += numTokens;
+      sequence.numScoredRows += numScores;
       this.prefixes?.index(sequence);
+      if (promptLogprobs !== undefined) events.push({ requestId: sequence.id, event: { ...NO_TOKEN, promptLogprobs } });
       if (result === undefined) continue;
       const finish = this.append(sequence, result.tokenId);
       events.push({ requestId: sequence.id, event: tokenEvent(result, finish) });

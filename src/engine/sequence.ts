@@ -54,6 +54,8 @@ export class Sequence {
   prefixTail = '';
   /** Tokens that were found in the prefix cache when it was last admitted. */
   numCachedTokens = 0;
+  /** Rows of the prompt whose log probabilities are out: row p scores token p + 1. */
+  numScoredRows = 0;
   status: SequenceStatus = 'waiting';
   /** True between a plan that holds it and that plan's commit: its blocks must stay, the GPU may write them. */
   inFlight = false;
@@ -77,6 +79,21 @@ export class Sequence {
   /** Tokens that are not in the cache; 1 = decode: only the newest one is missing. */
   get numRemaining(): number {
     return this.numTokens - this.numComputedTokens;
+  }
+
+  /** Rows of the prompt that score its next token; 0 unless the request asks for it. */
+  get numRowsToScore(): number {
+    return this.params.numPromptLogprobs === null ? 0 : this.promptIds.length - 1;
+  }
+
+  /** Tokens from the start that need no computing where the cache has them: the newest does, and rows that are not scored yet. */
+  get numReusableTokens(): number {
+    return this.numScoredRows < this.numRowsToScore ? this.numScoredRows : this.numTokens - 1;
+  }
+
+  /** How many rows of a span of tokens are to be scored: those from {@link numScoredRows} on. After a preemption some are out already. */
+  numRowsToScoreIn(start: number, numTokens: number): number {
+    return Math.max(0, Math.min(start + numTokens, this.numRowsToScore) - Math.max(start, this.numScoredRows));
   }
 
   /** Most tokens that can ever be in the cache: the last sampled one is never computed. */

@@ -39,6 +39,44 @@ export interface SamplingParams {
   readonly ignoreEos: boolean;
   /** null: none; 0: the sampled token's; n: also the n most probable (from the raw logits). */
   readonly numLogprobs: number | null;
+  /** The same for each token of the prompt but the first. Such a prompt is computed even where the cache has it. */
+  readonly numPromptLogprobs: number | null;
+  /** The samplers that vLLM does not have; null = none is on. */
+  readonly extras: ExtraSamplers | null;
+}
+
+/** llama.cpp's further samplers. What each does, and in which order, stands in `docs/sampling.md`. */
+export interface ExtraSamplers {
+  /** Keep the tokens of the most typical information content until their probability reaches this; 1 = off. */
+  readonly typicalP: number;
+  /** Keep logits within this many standard deviations of the highest; 0 = off. */
+  readonly topNSigma: number;
+  /** Truncate by probabilities at temperature 1 and apply the temperature to what is left. */
+  readonly temperatureLast: boolean;
+  /** The temperature moves this far up and down with the entropy; 0 = off. */
+  readonly dynatempRange: number;
+  readonly dynatempExponent: number;
+  /** How often the most probable choices are excluded; 0 = off. */
+  readonly xtcProbability: number;
+  readonly xtcThreshold: number;
+  /** null = off. */
+  readonly dry: DryPenalty | null;
+  /** Replaces all truncation; null = off. */
+  readonly mirostat: { readonly tau: number; readonly eta: number } | null;
+  /** Penalties look at this many of the newest tokens; -1 = all. */
+  readonly repeatLastN: number;
+}
+
+/** A penalty on tokens that would go on with a repetition. */
+export interface DryPenalty {
+  readonly multiplier: number;
+  readonly base: number;
+  /** The shortest repetition that is penalised. */
+  readonly allowedLength: number;
+  /** Newest tokens that are searched; -1 = all. */
+  readonly lastN: number;
+  /** Repetitions do not reach back over one of these token sequences. None is empty. */
+  readonly breakers: readonly (readonly number[])[];
 }
 
 /** One sequence to generate. `n` choices are `n` requests. */
@@ -53,6 +91,9 @@ export interface GenerateRequest {
   readonly cacheSalt?: string;
 }
 
+/** The longest list of most probable tokens. */
+export const maxTopLogprobs = 20;
+
 /** Natural logarithms of raw probabilities, before penalties and temperature. */
 export interface TokenLogprobs {
   readonly logprob: number;
@@ -60,14 +101,35 @@ export interface TokenLogprobs {
   readonly top: readonly { readonly tokenId: number; readonly logprob: number }[];
 }
 
+/** A prompt token's log probability given the tokens before it. */
+export interface PromptLogprobs extends TokenLogprobs {
+  /** 1 = the most probable token; ties by lower id. */
+  readonly rank: number;
+}
+
+/** How a sequence began. */
+export interface SequenceStart {
+  /** From its submission to the plan of its first step. Units: milliseconds. */
+  readonly queueMs: number;
+  /** Tokens of the prompt that were found in the prefix cache. */
+  readonly cachedTokens: number;
+}
+
 /** One sampled token. The last event of a sequence carries a finish reason. */
 export interface TokenEvent {
-  /** -1 when the sequence ended without a token (abort). */
+  /** -1 when there is no token: the sequence ended without one (abort), or the event carries log probabilities of the prompt. */
   readonly tokenId: number;
   readonly logprobs: TokenLogprobs | null;
   readonly finishReason: FinishReason | null;
   /** The stop token that ended it when it is not an end-of-sequence id, else null. */
   readonly stopTokenId: number | null;
+  /**
+   * The next tokens of the prompt in order, from its second one on; absent in most events. All have come when the first sampled token
+   * comes: a long prompt brings them chunk by chunk, so that nobody has to hold them all.
+   */
+  readonly promptLogprobs?: readonly PromptLogprobs[];
+  /** On the first event of a sequence, where the engine measures it. */
+  readonly start?: SequenceStart;
 }
 
 /** Why the engine gave a request up. `code` decides the HTTP status (`serving/errors.ts`). */
@@ -110,6 +172,17 @@ export interface EngineInfo {
   readonly kvCacheBytes: number;
 }
 
+/** Upper limits of the classes in which steps are counted by their tokens; one more class has no limit. */
+export const stepTokenLimits = [1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384] as const;
+
+/** How large the steps were. */
+export interface StepSizes {
+  /** Steps by class of {@link stepTokenLimits}, the largest ones last. */
+  readonly counts: readonly number[];
+  /** Tokens of all steps. */
+  readonly totalTokens: number;
+}
+
 /** Gauges and counters, as of the last step. */
 export interface EngineStats {
   readonly numRunning: number;
@@ -123,6 +196,8 @@ export interface EngineStats {
   /** Tokens of admitted sequences, and how many of them were found in the prefix cache. */
   readonly prefixQueryTokens: number;
   readonly prefixHitTokens: number;
+  /** Absent where nobody counts. */
+  readonly stepSizes?: StepSizes;
   /** Host time of the last steps outside the GPU wait, exponential average. Units: milliseconds. */
   readonly hostStepMs: number;
 }

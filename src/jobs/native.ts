@@ -38,13 +38,13 @@ export async function* runNative(
 ): AsyncGenerator<NativeOutput, void, undefined> {
   const plan = await planNative(call, run.context);
   if (signal.aborted) return;
-  const generation = new Generation(tokenByToken(run.engine), plan, run.metrics.watch(plan.promptTokens));
+  const generation = new Generation(tokenByToken(run.engine), plan, run.metrics.watch(plan));
   const abort = (): void => generation.abort();
   signal.addEventListener('abort', abort, { once: true });
   try {
     const outputs = call.isStream
-      ? streamed(generation, plan.choices.length, new BatchSize(call.batchGrowth), signal)
-      : whole(generation, plan.choices.length, signal);
+      ? streamed(generation, plan.numChoices, new BatchSize(call.batchGrowth), signal)
+      : whole(generation, plan.numChoices, signal);
     yield* outputs;
   } finally {
     signal.removeEventListener('abort', abort);
@@ -54,7 +54,7 @@ export async function* runNative(
 }
 
 async function planNative(call: NativeCall, context: ServingContext): Promise<GenerationPlan> {
-  const sampling = nativeSampling(call.samplingParams, context.model.defaults);
+  const sampling = { ...nativeSampling(call.samplingParams, context.model.defaults), stream: call.isStream };
   if ('text' in call.prompt) {
     return completionToEngine(parseWire(completionWire, { ...sampling, prompt: call.prompt.text }), context);
   }

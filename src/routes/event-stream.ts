@@ -1,14 +1,16 @@
 /**
  * Server-sent events: frames that arrive at their own pace -> a byte stream that the connection pulls.
  *
- * Everything that arrived since the last pull goes out in one piece. What a slow reader leaves lying is bounded: beyond the bound the
- * source is closed and the stream broken. While nothing arrives a comment keeps the connection open. Knows no completion format.
+ * Everything that arrived since the last pull goes out in one piece. What a slow reader leaves lying is bounded in size and in time: beyond
+ * either the source is closed and the stream broken. While nothing arrives a comment keeps the connection open. Knows no completion format.
  */
 import { toApiError } from '../serving/errors.ts';
 
 export interface EventStreamOptions {
-  /** Units: milliseconds of silence before a comment. */
+  /** Units: milliseconds of silence before a comment; 0 = never. */
   readonly keepAliveMs: number;
+  /** How long the reader may take nothing of what is there; 0 or absent = for ever. Kept to within a third. */
+  readonly slowReaderTimeoutMs?: number;
   /** What may wait for the reader. Units: UTF-16 code units. */
   readonly maxQueuedChars: number;
   /** The reader is gone. */
@@ -42,6 +44,8 @@ function frame(payload: object): string {
   return `data: ${JSON.stringify(payload)}\n\n`;
 }
 
+type Controller = ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+
 /** Starts reading `frames` at once, whether or not anyone pulls. */
 export function eventStream(
   frames: AsyncIterable<string>,
@@ -52,40 +56,65 @@ export function eventStream(
   let queuedChars = 0;
   let isDone = false;
   let isCancelled = false;
-  let isSilent = true;
+  let isBroken = false;
+  /** Since something was sent. Units: milliseconds, counted in ticks. */
+  let silentMs = 0;
+  /** Since something waits that nobody takes. */
+  let waitingMs = 0;
   let isCommentDue = false;
   let wake: (() => void) | null = null;
+  const { keepAliveMs, slowReaderTimeoutMs = 0 } = options;
 
   const notify = (): void => {
     wake?.();
     wake = null;
   };
-  const timer = setInterval(() => {
-    isCommentDue = isSilent;
-    isSilent = true;
-    if (isCommentDue) notify();
-  }, options.keepAliveMs);
-  timer.unref();
+  const giveUp = (controller: Controller): void => {
+    if (isDone && queued.length === 0) return;
+    isBroken = true;
+    isDone = true;
+    clearInterval(timer);
+    options.onStalled();
+    controller.error(new Error('The reader of the stream is too slow.'));
+    options.onCancel();
+  };
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const startTimer = (controller: Controller): void => {
+    const periods = [keepAliveMs, Math.ceil(slowReaderTimeoutMs / 3)].filter((ms) => ms > 0);
+    if (periods.length === 0) return;
+    const tickMs = Math.min(...periods);
+    timer = setInterval(() => {
+      silentMs += tickMs;
+      waitingMs = queued.length > 0 ? waitingMs + tickMs : 0;
+      if (slowReaderTimeoutMs > 0 && waitingMs >= slowReaderTimeoutMs) giveUp(controller);
+      else if (keepAliveMs > 0 && silentMs >= keepAliveMs) {
+        isCommentDue = true;
+        notify();
+      }
+    }, tickMs);
+    timer.unref();
+  };
 
-  const pump = async (controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>): Promise<void> => {
+  const pump = async (controller: Controller): Promise<void> => {
     for await (const text of frames) {
-      if (isCancelled) break;
+      if (isCancelled || isBroken) break;
       queued.push(text);
       queuedChars += text.length;
       if (queuedChars > options.maxQueuedChars) {
-        options.onStalled();
-        controller.error(new Error('The reader of the stream is too slow.'));
+        giveUp(controller);
         break;
       }
       notify();
     }
     isDone = true;
-    clearInterval(timer);
+    // The rest may still wait for its reader.
+    if (queued.length === 0) clearInterval(timer);
     notify();
   };
 
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
+      startTimer(controller);
       void pump(controller);
     },
     async pull(controller) {
@@ -94,12 +123,14 @@ export function eventStream(
           wake = resolve;
         });
       }
-      if (isCancelled) return;
-      isSilent = false;
+      if (isCancelled || isBroken) return;
+      silentMs = 0;
       if (queued.length > 0) {
         const text = queued.join('');
         queued = [];
         queuedChars = 0;
+        waitingMs = 0;
+        if (isDone) clearInterval(timer);
         controller.enqueue(encoder.encode(text));
       } else if (isDone) {
         controller.close();

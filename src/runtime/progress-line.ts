@@ -7,12 +7,18 @@ const BAR = 30;
 /** Where lines cannot be redrawn, a step is shown each time this much more is done. */
 const LINE_STEP = 0.25;
 
+/** Where progress goes: a terminal, or anything that takes text. */
+export interface ProgressOutput {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
 export class ProgressLine {
   private shownText = '';
   private shownFraction = -1;
   private isOpen = false;
 
-  constructor(private readonly out: NodeJS.WriteStream) {}
+  constructor(private readonly out: ProgressOutput) {}
 
   /** Shows how far something is; `fraction` null = unknown. */
   show(text: string, fraction: number | null): void {

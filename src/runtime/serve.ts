@@ -4,6 +4,7 @@
  * Facts behind the choices: the idle timeout must not be zero, else a slow body may take for ever; it also counts while a handler has not
  * answered yet, so that long answers need {@link setIdleTimeout}.
  */
+import { readFileSync } from 'node:fs';
 import type { Server } from 'bun';
 
 export interface HttpHandler {
@@ -18,6 +19,8 @@ export interface ListenOptions {
   readonly idleTimeoutSeconds?: number;
   /** Larger bodies are refused before the handler sees them. */
   readonly maxRequestBodyBytes: number;
+  /** Files of a key and its certificate; null = plain HTTP. */
+  readonly tls?: { readonly keyFile: string; readonly certFile: string } | null;
 }
 
 export interface Listening {
@@ -29,14 +32,16 @@ export interface Listening {
 const defaultIdleTimeoutSeconds = 30;
 const serverByRequest = new WeakMap<Request, Server<undefined>>();
 
-/** Throws: Error when the port is taken. */
+/** Throws: Error when the port is taken, or a file of `tls` cannot be read. */
 export function listen(handler: HttpHandler, options: ListenOptions): Listening {
+  const { tls } = options;
   const server: Server<undefined> = Bun.serve({
     hostname: options.host,
     port: options.port,
     development: false,
     idleTimeout: options.idleTimeoutSeconds ?? defaultIdleTimeoutSeconds,
     maxRequestBodySize: options.maxRequestBodyBytes,
+    ...(tls ? { tls: { key: readFileSync(tls.keyFile), cert: readFileSync(tls.certFile) } } : {}),
     fetch(request, current) {
       serverByRequest.set(request, current);
       return handler.fetch(request);

@@ -6,7 +6,7 @@
  */
 import type { SamplingParams } from '../engine/types.ts';
 import { BAN, type EditTable } from './edit-table.ts';
-import type { SampleSource } from './source.ts';
+import { type SampleSource, tokenAt } from './source.ts';
 
 export function hasBans(params: SamplingParams): boolean {
   return params.bannedSequences.length > 0 || params.minTokens > 0;
@@ -35,14 +35,12 @@ export function collectBans(source: SampleSource, eosTokenIds: readonly number[]
 }
 
 /** True when all but the last token of `banned` are the newest tokens of the sequence. */
-function endsWithPrefix({ promptIds, outputIds }: SampleSource, banned: readonly number[]): boolean {
+function endsWithPrefix(source: SampleSource, banned: readonly number[]): boolean {
   const prefixLength = banned.length - 1;
-  const start = promptIds.length + outputIds.length - prefixLength;
+  const start = source.promptIds.length + source.outputIds.length - prefixLength;
   if (start < 0) return false;
   for (let i = 0; i < prefixLength; i++) {
-    const position = start + i;
-    const tokenId = position < promptIds.length ? promptIds[position] : outputIds[position - promptIds.length];
-    if (tokenId !== banned[i]) return false;
+    if (tokenAt(source, start + i) !== banned[i]) return false;
   }
   return true;
 }

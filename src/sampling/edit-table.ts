@@ -50,12 +50,12 @@ export class EditTable {
     this.floats[index * EDIT_WORDS + 2] = penalty;
   }
 
-  /** Counts one more occurrence in the output and sets the penalty to count * frequency + presence. */
-  countOutput(tokenId: number, frequency: number, presence: number): void {
+  /** Counts one more (or one less) occurrence in the output and sets the penalty to count * frequency + presence. */
+  countOutput(tokenId: number, frequency: number, presence: number, change: 1 | -1 = 1): void {
     const index = this.at(tokenId);
-    const count = (this.counts[index] ?? 0) + 1;
+    const count = (this.counts[index] ?? 0) + change;
     this.counts[index] = count;
-    this.floats[index * EDIT_WORDS + 3] = count * frequency + presence;
+    this.floats[index * EDIT_WORDS + 3] = count > 0 ? count * frequency + presence : 0;
   }
 
   private grow(): void {

@@ -1,15 +1,15 @@
 /**
  * The sequences of a step -> the arrays from which the GPU samples.
  *
- * Owns the arrays, which only grow, and what is kept per sequence. The order of the processors is: allowed tokens, bans, bias, penalties
- * (repetition, then frequency and presence), temperature, min-p, top-k, top-p; logprobs are of the raw logits. It knows no GPU and no
- * scheduler. Next: one file per processor here; `engine/ops/sample.ts` takes the result.
+ * Owns the arrays, which only grow, and what is kept per sequence. The order of the processors stands in `docs/sampling.md`; logprobs are
+ * of the raw logits. It knows no GPU and no scheduler. Next: one file per processor here; `engine/ops/sample.ts` takes the result.
  */
 import { maskWords } from './allowed.ts';
 import { collectBans } from './bans.ts';
 import { BAN, EDIT_WORDS, writeEdit } from './edit-table.ts';
 import { needsEdits, SequenceState } from './sequence-state.ts';
 import type { SampleSource } from './source.ts';
+import { Stages } from './stages.ts';
 import { NO_MIN_P, truncationOf } from './truncation.ts';
 
 /** Longer lists are cut to this; requests are checked before they come here. */
@@ -19,6 +19,7 @@ const MAX_LOGPROBS = 20;
 export class PreparedSamples {
   numRows = 0;
   temperature = new Float32Array(0);
+  drawTemperature = new Float32Array(0);
   logMinP = new Float32Array(0);
   topK = new Uint32Array(0);
   topP = new Float32Array(0);
@@ -36,6 +37,8 @@ export class PreparedSamples {
   usesMinP = false;
   usesTopK = false;
   usesTopP = false;
+  usesDrawTemperature = false;
+  readonly stages = new Stages();
   maxLogprobs = -1;
 }
 
@@ -45,6 +48,9 @@ export class SamplingPreparer {
   private editFloats = new Float32Array(0);
   private readonly states = new WeakMap<SampleSource, SequenceState>();
   private readonly bans: number[] = [];
+  private readonly repetitions = new Map<number, number>();
+  /** Edits of this step for tokens that the sequence's table does not have. */
+  private readonly added = new Map<number, number>();
 
   constructor(
     private readonly vocab: number,
@@ -60,8 +66,8 @@ export class SamplingPreparer {
     this.reset(sequences.length);
     for (let row = 0; row < sequences.length; row++) {
       const source = sequences[row] as SampleSource;
-      this.fillRow(row, source);
-      this.fillEdits(row, source);
+      const isGreedy = this.fillRow(row, source);
+      this.fillFromState(row, source, isGreedy);
       out.editStart[row + 1] = out.numEdits;
     }
     return out;
@@ -71,11 +77,13 @@ export class SamplingPreparer {
     const { out } = this;
     out.numRows = numRows;
     out.numEdits = out.maxEdits = out.numMasks = 0;
-    out.usesMinP = out.usesTopK = out.usesTopP = false;
+    out.usesMinP = out.usesTopK = out.usesTopP = out.usesDrawTemperature = false;
+    out.stages.clear();
     out.maxLogprobs = -1;
     if (out.temperature.length >= numRows) return;
     const capacity = Math.max(16, numRows, 2 * out.temperature.length);
     out.temperature = new Float32Array(capacity);
+    out.drawTemperature = new Float32Array(capacity);
     out.logMinP = new Float32Array(capacity);
     out.topK = new Uint32Array(capacity);
     out.topP = new Float32Array(capacity);
@@ -87,10 +95,12 @@ export class SamplingPreparer {
     out.maskRows = new Uint32Array(capacity);
   }
 
-  private fillRow(row: number, { params, seed, promptIds, outputIds }: SampleSource): void {
+  /** Returns whether the row is greedy. */
+  private fillRow(row: number, { params, seed, promptIds, outputIds }: SampleSource): boolean {
     const { out } = this;
-    const { temperature, logMinP, topK, topP } = truncationOf(params, this.vocab);
+    const { temperature, drawTemperature, logMinP, topK, topP } = truncationOf(params, this.vocab);
     out.temperature[row] = temperature;
+    out.drawTemperature[row] = drawTemperature;
     out.logMinP[row] = logMinP;
     out.topK[row] = topK;
     out.topP[row] = topP;
@@ -102,22 +112,27 @@ export class SamplingPreparer {
     out.usesMinP ||= logMinP > NO_MIN_P;
     out.usesTopK ||= topK > 0;
     out.usesTopP ||= topP < 1;
+    out.usesDrawTemperature ||= drawTemperature !== temperature;
     out.maxLogprobs = Math.max(out.maxLogprobs, numLogprobs);
+    return temperature === 0;
   }
 
-  private fillEdits(row: number, source: SampleSource): void {
+  private fillFromState(row: number, source: SampleSource, isGreedy: boolean): void {
     const { params } = source;
     const edits = needsEdits(params);
-    if (!edits && params.allowedTokenIds === null) return;
+    if (!edits && params.allowedTokenIds === null && params.extras === null) return;
     let state = this.states.get(source);
     if (!state) {
       state = new SequenceState(source, this.vocab);
       this.states.set(source, state);
     }
+    if (!isGreedy) this.out.stages.add(row, source, state);
     if (state.mask) this.copyMask(row, state.mask);
     if (!edits) return;
     state.update(source);
     collectBans(source, this.eosTokenIds, this.bans);
+    this.repetitions.clear();
+    state.dry?.collect(source, this.repetitions);
     this.copyEdits(state);
   }
 
@@ -130,22 +145,32 @@ export class SamplingPreparer {
     out.maskRows[out.numMasks++] = row;
   }
 
-  /** Copies the sequence's table and lays the step's own bans over it. */
+  /** Copies the sequence's table and lays what holds in this step alone over it: bans, and penalties on repetitions. */
   private copyEdits({ table }: SequenceState): void {
-    const { out } = this;
+    const { out, added } = this;
     const first = out.numEdits;
-    out.edits = grown(out.edits, (first + table.size + this.bans.length) * EDIT_WORDS);
+    const most = table.size + this.bans.length + this.repetitions.size;
+    out.edits = grown(out.edits, (first + most) * EDIT_WORDS);
     if (this.editFloats.buffer !== out.edits.buffer) this.editFloats = new Float32Array(out.edits.buffer);
     const { edits } = out;
+    const floats = this.editFloats;
     edits.set(table.words.subarray(0, table.size * EDIT_WORDS), first * EDIT_WORDS);
     let count = table.size;
-    this.bans.forEach((tokenId, i) => {
-      const known = table.find(tokenId);
-      if (known !== undefined) this.editFloats[(first + known) * EDIT_WORDS + 1] = BAN;
-      else if (this.bans.indexOf(tokenId) === i) {
-        writeEdit(edits, this.editFloats, first + count++, tokenId, BAN);
+    added.clear();
+    const at = (tokenId: number): number => {
+      let index = table.find(tokenId) ?? added.get(tokenId);
+      if (index === undefined) {
+        index = count++;
+        added.set(tokenId, index);
+        writeEdit(edits, floats, first + index, tokenId, 0);
       }
-    });
+      return (first + index) * EDIT_WORDS;
+    };
+    for (const tokenId of this.bans) floats[at(tokenId) + 1] = BAN;
+    for (const [tokenId, penalty] of this.repetitions) {
+      const word = at(tokenId) + 3;
+      floats[word] = (floats[word] ?? 0) + penalty;
+    }
     out.numEdits += count;
     out.maxEdits = Math.max(out.maxEdits, count);
   }

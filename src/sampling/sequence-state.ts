@@ -1,5 +1,5 @@
 /**
- * What is kept for a sequence from step to step: its edits, how far penalties are counted, its mask.
+ * What is kept for a sequence from step to step: its edits, how far penalties and repetitions are followed, its mask, its feedback.
  *
  * Owns which sequences need any of it: most need nothing, and then nothing is made or looked up. Next: `prepare.ts`.
  */
@@ -7,13 +7,15 @@ import type { SamplingParams } from '../engine/types.ts';
 import { allowedMask } from './allowed.ts';
 import { enterBans, hasBans } from './bans.ts';
 import { enterBiases, hasBias } from './bias.ts';
+import { DryState, dryOf } from './dry.ts';
 import { EditTable } from './edit-table.ts';
+import type { MirostatState } from './mirostat.ts';
 import { hasPenalties, Penalties } from './penalties.ts';
 import type { SampleSource } from './source.ts';
 
 /** True when the logits of a sequence with these parameters may need a change before they are sampled. */
 export function needsEdits(params: SamplingParams): boolean {
-  return hasBias(params) || hasBans(params) || hasPenalties(params);
+  return hasBias(params) || hasBans(params) || hasPenalties(params) || dryOf(params) !== null;
 }
 
 /** State of one sequence. */
@@ -21,10 +23,16 @@ export class SequenceState {
   readonly table = new EditTable();
   /** Null when all tokens are allowed. */
   readonly mask: Uint32Array | null;
+  /** Null where repetitions cost nothing. */
+  readonly dry: DryState | null;
+  /** Null until the first step with Mirostat. */
+  mirostat: MirostatState | null = null;
   private readonly penalties: Penalties | null;
 
   constructor({ params }: SampleSource, vocab: number) {
     this.mask = params.allowedTokenIds ? allowedMask(params.allowedTokenIds, vocab) : null;
+    const dry = dryOf(params);
+    this.dry = dry ? new DryState(dry) : null;
     this.penalties = hasPenalties(params) ? new Penalties() : null;
     enterBiases(this.table, params);
     enterBans(this.table, params);

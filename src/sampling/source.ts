@@ -14,3 +14,9 @@ export interface SampleSource {
   /** Two u32 words, [low, high]. */
   readonly seed: readonly [number, number];
 }
+
+/** The token at a position of prompt followed by output; -1 outside. */
+export function tokenAt({ promptIds, outputIds }: SampleSource, position: number): number {
+  const { length } = promptIds;
+  return (position < length ? promptIds[position] : outputIds[position - length]) ?? -1;
+}

@@ -1,8 +1,15 @@
 /**
- * The wire form of chat completions, whole and streamed. Source: OpenAI's API description, with vLLM's `stop_reason`.
+ * The wire form of chat completions, whole and streamed. Source: OpenAI's API description, with vLLM's `stop_reason` and ids.
  */
-import type { ScoredPosition, ScoredToken } from './choice-decoder.ts';
-import type { AnswerFormat, AnswerHead, ChoicePart } from './from-engine.ts';
+import {
+  type AnswerFormat,
+  type AnswerHead,
+  type ChoicePart,
+  type EchoedPosition,
+  tokenName,
+  wirePromptLogprobs,
+} from './answer-parts.ts';
+import type { ScoredToken } from './choice-decoder.ts';
 
 export const chatFormat: AnswerFormat = {
   whole: (head, choices, usage) => ({
@@ -10,28 +17,37 @@ export const chatFormat: AnswerFormat = {
     choices: choices.map((choice) => ({
       index: choice.index,
       message: { role: head.role, content: choice.text, refusal: null },
-      logprobs: chatLogprobs(choice.logprobs),
+      logprobs: choice.logprobs === null ? null : chatLogprobs(head, choice.logprobs),
       finish_reason: choice.finish?.reason ?? null,
       stop_reason: choice.finish?.stopReason ?? null,
+      ...tokenIds(choice),
     })),
     usage,
+    ...promptFields(choices[0]),
   }),
 
-  opening: (head, index) => ({
-    ...envelope(head, 'chat.completion.chunk'),
-    choices: [{ index, delta: { role: head.role, content: '' }, finish_reason: null }],
-  }),
+  opening: (head, part) => {
+    const chunk = (delta: object) => ({
+      ...envelope(head, 'chat.completion.chunk'),
+      choices: [{ index: part.index, delta, finish_reason: null }],
+    });
+    const first = { ...chunk({ role: head.role, content: '' }), ...(part.index === 0 ? promptFields(part) : {}) };
+    return part.text === '' ? [first] : [first, chunk({ content: part.text })];
+  },
 
-  chunk: (head, part) => ({ ...envelope(head, 'chat.completion.chunk'), choices: [chunkChoice(part)] }),
+  chunk: (head, part) => ({ ...envelope(head, 'chat.completion.chunk'), choices: [chunkChoice(head, part)] }),
 
   usage: (head, usage) => ({ ...envelope(head, 'chat.completion.chunk'), choices: [], usage }),
 };
 
-function chunkChoice(part: ChoicePart): object {
-  const logprobs = part.logprobs !== null && part.logprobs.length > 0 ? { logprobs: chatLogprobs(part.logprobs) } : {};
-  const { index, finish } = part;
-  if (finish === null) return { index, delta: { content: part.text }, ...logprobs, finish_reason: null };
-  return { index, delta: {}, ...logprobs, finish_reason: finish.reason, stop_reason: finish.stopReason };
+function chunkChoice(head: AnswerHead, part: ChoicePart): object {
+  const { index, finish, logprobs } = part;
+  const details = {
+    ...(logprobs !== null && logprobs.length > 0 ? { logprobs: chatLogprobs(head, logprobs) } : {}),
+    ...tokenIds(part),
+  };
+  if (finish === null) return { index, delta: { content: part.text }, ...details, finish_reason: null };
+  return { index, delta: {}, ...details, finish_reason: finish.reason, stop_reason: finish.stopReason };
 }
 
 function envelope(head: AnswerHead, object: string): Record<string, unknown> {
@@ -44,12 +60,25 @@ function envelope(head: AnswerHead, object: string): Record<string, unknown> {
   };
 }
 
-function chatLogprobs(positions: readonly ScoredPosition[] | null): object | null {
-  if (positions === null) return null;
-  const content = positions.map((position) => ({ ...entry(position), top_logprobs: position.top.map(entry) }));
-  return { content, refusal: null };
+function tokenIds({ tokenIds: ids }: ChoicePart): object {
+  return ids === null ? {} : { token_ids: ids };
 }
 
-function entry(token: ScoredToken): { token: string; logprob: number; bytes: readonly number[] } {
-  return { token: token.text, logprob: token.logprob, bytes: token.bytes };
+/** A chat has one prompt, so that these stand beside the choices. */
+function promptFields(part: ChoicePart | undefined): object {
+  if (part === undefined) return {};
+  return {
+    ...(part.promptLogprobs === null ? {} : { prompt_logprobs: wirePromptLogprobs(part.promptLogprobs) }),
+    ...(part.promptTokenIds === null ? {} : { prompt_token_ids: part.promptTokenIds }),
+  };
+}
+
+function chatLogprobs(head: AnswerHead, positions: readonly EchoedPosition[]): object {
+  const entry = (token: Pick<ScoredToken, 'tokenId' | 'text' | 'bytes'> & { logprob: number | null }) => ({
+    token: tokenName(head, token),
+    logprob: token.logprob,
+    bytes: token.bytes,
+  });
+  const content = positions.map((position) => ({ ...entry(position), top_logprobs: position.top.map(entry) }));
+  return { content, refusal: null };
 }

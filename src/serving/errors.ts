@@ -60,11 +60,11 @@ export function modelNotFound(model: string): ApiError {
 }
 
 /** The server cannot take the request now but will be able to later. */
-export function unavailable(message: string): ApiError {
+export function unavailable(message: string, retryAfterSeconds: number = defaultRetryAfterSeconds): ApiError {
   return new ApiError(503, message, null, retryAfterSeconds);
 }
 
-const retryAfterSeconds = 5;
+const defaultRetryAfterSeconds = 5;
 
 /** 503 is for capacity and draining alone; what broke on our side is 500. */
 const statusByEngineCode: Readonly<Record<EngineErrorCode, number>> = {

@@ -2,46 +2,28 @@
  * Updates of a generation -> answers: one fold for whole answers, one for streamed ones, over the same iterator.
  *
  * What chat and text completions do differently is an {@link AnswerFormat}: two small tables of functions. Pure apart from reading the
- * iterator. Next: `chat-format.ts`, `completion-format.ts`; `routes/openai/respond.ts` sends the results.
+ * iterator. Next: `answer-parts.ts` (what formats are given), `chat-format.ts`, `completion-format.ts`; `routes/openai/respond.ts`
+ * sends the results.
  */
-import type { ChoiceFinish, ChoiceUpdate, ScoredPosition } from './choice-decoder.ts';
+import {
+  type AnswerFormat,
+  type AnswerHead,
+  type ChoicePart,
+  codePoints,
+  type EchoedPosition,
+  type PromptPart,
+  type Usage,
+} from './answer-parts.ts';
+import type { ChoiceFinish, ChoiceUpdate, ScoredPosition, ScoredPromptToken } from './choice-decoder.ts';
 
-/** What every part of an answer carries. */
-export interface AnswerHead {
-  readonly id: string;
-  /** Units: seconds since 1970. */
-  readonly created: number;
-  readonly model: string;
-  readonly systemFingerprint: string;
-  /** Role of the answering message in chats. */
-  readonly role: string;
-}
-
-export interface Usage {
-  readonly prompt_tokens: number;
-  readonly completion_tokens: number;
-  readonly total_tokens: number;
-}
-
-/** A choice, or the next part of one. */
-export interface ChoicePart {
-  readonly index: number;
-  readonly text: string;
-  /** Null when none were asked for. */
-  readonly logprobs: readonly ScoredPosition[] | null;
-  /** Characters of token text before `logprobs`. Units: code points. */
-  readonly textOffset: number;
-  readonly finish: ChoiceFinish | null;
-}
-
-/** The wire form of one endpoint's answers. All functions are pure. */
-export interface AnswerFormat {
-  whole(head: AnswerHead, choices: readonly ChoicePart[], usage: Usage): object;
-  /** Opens a choice of a stream; null when the format has no opening. */
-  opening(head: AnswerHead, index: number): Record<string, unknown> | null;
-  chunk(head: AnswerHead, part: ChoicePart): Record<string, unknown>;
-  /** The chunk that carries only usage. */
-  usage(head: AnswerHead, usage: Usage): object;
+/** What an answer says of the prompts. */
+export interface PromptOptions {
+  /** In order; each has as many choices as the others. */
+  readonly prompts: readonly PromptPart[];
+  /** How many of the most probable tokens `prompt_logprobs` shows; null = there is none. */
+  readonly numPromptLogprobs: number | null;
+  /** The same for the log probabilities of an echoed prompt. */
+  readonly numEchoedLogprobs: number | null;
 }
 
 export interface FoldOptions {
@@ -50,6 +32,12 @@ export interface FoldOptions {
   readonly promptTokens: number;
   readonly numChoices: number;
   readonly wantsLogprobs: boolean;
+  /** Absent: the answer says nothing of its prompts. */
+  readonly prompt?: PromptOptions;
+  /** Whether the ids of prompts and answers are shown. */
+  readonly returnsTokenIds?: boolean;
+  /** What the usage says besides the numbers. */
+  usageDetails?(completionTokens: number): object;
 }
 
 export interface StreamFoldOptions extends FoldOptions {
@@ -69,19 +57,22 @@ export async function foldWhole(updates: Updates, options: FoldOptions): Promise
       const state = choices[update.index];
       if (state === undefined) continue;
       state.text += update.text;
-      state.logprobs.push(...update.logprobs);
-      state.numTokens = update.numTokens;
+      take(state, update);
       state.finish = update.finish;
     }
   }
-  const parts = choices.map((state, index) => ({
-    index,
-    text: state.text,
-    logprobs: options.wantsLogprobs ? state.logprobs : null,
-    textOffset: 0,
-    finish: state.finish,
-  }));
-  return options.format.whole(options.head, parts, usageOf(options.promptTokens, choices));
+  const parts = choices.map((state, index) => {
+    // Only the first choice of a prompt is asked to score it.
+    const opening = openingPart(index, choices[index - (index % choicesPerPrompt(options))] ?? state, options);
+    return {
+      ...opening,
+      text: opening.text + state.text,
+      logprobs: options.wantsLogprobs ? [...(opening.logprobs ?? []), ...state.logprobs] : null,
+      tokenIds: options.returnsTokenIds === true ? state.tokenIds : null,
+      finish: state.finish,
+    };
+  });
+  return options.format.whole(options.head, parts, usageOf(options, choices));
 }
 
 /** The chunks of a streamed answer, in batches that arrived together. Throws: what the updates throw. */
@@ -96,32 +87,35 @@ export async function* foldChunks(
     for (const update of batch) {
       const state = choices[update.index];
       if (state === undefined) continue;
-      if (!state.isOpen) {
+      take(state, update);
+      const isStarted = update.numTokens > 0 || update.finish !== null;
+      if (!state.isOpen && isStarted) {
         state.isOpen = true;
-        const opening = format.opening(head, update.index);
-        if (opening !== null) chunks.push(opening);
+        const opening = openingPart(update.index, state, options);
+        for (const position of opening.logprobs ?? []) state.textOffset += codePoints(position.text);
+        chunks.push(...format.opening(head, opening));
       }
-      state.numTokens = update.numTokens;
-      state.logprobs.push(...update.logprobs);
-      if (update.text !== '') chunks.push(format.chunk(head, takePart(state, update, options.wantsLogprobs, null)));
+      if (update.text !== '') chunks.push(format.chunk(head, takePart(state, update, options, null)));
       if (update.finish !== null) {
-        chunks.push(format.chunk(head, takePart(state, { ...update, text: '' }, options.wantsLogprobs, update.finish)));
+        chunks.push(format.chunk(head, takePart(state, { ...update, text: '' }, options, update.finish)));
       }
     }
     if (chunks.length === 0) continue;
     if (options.continuousUsage) {
-      const usage = usageOf(options.promptTokens, choices);
+      const usage = usageOf(options, choices);
       for (const chunk of chunks) chunk.usage = usage;
     }
     yield chunks;
   }
-  if (options.includeUsage) yield [format.usage(head, usageOf(options.promptTokens, choices))];
+  if (options.includeUsage) yield [format.usage(head, usageOf(options, choices))];
 }
 
 interface ChoiceState {
   text: string;
-  /** Whole answers: all; streams: those not sent yet, because their text is held back. */
+  /** Whole answers: all; streams: those not sent yet, because their text is held back. The same for `tokenIds`. */
   logprobs: ScoredPosition[];
+  tokenIds: number[];
+  promptLogprobs: ScoredPromptToken[];
   textOffset: number;
   numTokens: number;
   isOpen: boolean;
@@ -132,6 +126,8 @@ function startStates(numChoices: number): ChoiceState[] {
   return Array.from({ length: numChoices }, () => ({
     text: '',
     logprobs: [],
+    tokenIds: [],
+    promptLogprobs: [],
     textOffset: 0,
     numTokens: 0,
     isOpen: false,
@@ -139,31 +135,77 @@ function startStates(numChoices: number): ChoiceState[] {
   }));
 }
 
-/** Mutates: takes the waiting log probabilities out of `state`. */
+/** Mutates: everything of `state` but its text and finish. */
+function take(state: ChoiceState, update: ChoiceUpdate): void {
+  for (const position of update.logprobs) state.logprobs.push(position);
+  for (const tokenId of update.tokenIds) state.tokenIds.push(tokenId);
+  for (const token of update.promptLogprobs) state.promptLogprobs.push(token);
+  state.numTokens = update.numTokens;
+}
+
+function choicesPerPrompt({ numChoices, prompt }: FoldOptions): number {
+  return prompt === undefined ? numChoices : numChoices / prompt.prompts.length;
+}
+
+/** What stands before the first token. */
+function openingPart(index: number, scored: ChoiceState, options: FoldOptions): ChoicePart {
+  const { prompt } = options;
+  const own = prompt?.prompts[Math.floor(index / choicesPerPrompt(options))];
+  const empty = { index, text: '', textOffset: 0, finish: null, logprobs: null, tokenIds: null };
+  if (prompt === undefined || own === undefined) return { ...empty, promptTokenIds: null, promptLogprobs: null };
+  const { numPromptLogprobs, numEchoedLogprobs } = prompt;
+  return {
+    ...empty,
+    text: own.echo,
+    logprobs: numEchoedLogprobs === null ? null : echoedPositions(own, scored.promptLogprobs, numEchoedLogprobs),
+    promptTokenIds: options.returnsTokenIds === true ? [...own.tokenIds] : null,
+    promptLogprobs: numPromptLogprobs === null ? null : [null, ...cutTops(scored.promptLogprobs, numPromptLogprobs)],
+  };
+}
+
+/** The prompt's tokens as if they had been generated; nothing precedes the first. */
+function echoedPositions(
+  { firstToken }: PromptPart,
+  scored: readonly ScoredPromptToken[],
+  numTop: number,
+): EchoedPosition[] {
+  return [{ ...firstToken, logprob: null, top: [] }, ...cutTops(scored, numTop)];
+}
+
+function cutTops(tokens: readonly ScoredPromptToken[], numTop: number): ScoredPromptToken[] {
+  return tokens.map((token) => ({ ...token, top: token.top.slice(0, numTop) }));
+}
+
+/** Mutates: takes what waits out of `state`. */
 function takePart(
   state: ChoiceState,
   update: ChoiceUpdate,
-  wantsLogprobs: boolean,
+  options: FoldOptions,
   finish: ChoiceFinish | null,
 ): ChoicePart {
-  const { logprobs, textOffset } = state;
+  const { logprobs, tokenIds, textOffset } = state;
   for (const position of logprobs) state.textOffset += codePoints(position.text);
   state.logprobs = [];
-  return { index: update.index, text: update.text, logprobs: wantsLogprobs ? logprobs : null, textOffset, finish };
+  state.tokenIds = [];
+  return {
+    index: update.index,
+    text: update.text,
+    logprobs: options.wantsLogprobs ? logprobs : null,
+    tokenIds: options.returnsTokenIds === true ? tokenIds : null,
+    promptTokenIds: null,
+    promptLogprobs: null,
+    textOffset,
+    finish,
+  };
 }
 
-function usageOf(promptTokens: number, choices: readonly ChoiceState[]): Usage {
+function usageOf(options: FoldOptions, choices: readonly ChoiceState[]): Usage {
+  const { promptTokens } = options;
   const completionTokens = choices.reduce((sum, choice) => sum + choice.numTokens, 0);
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
+    ...options.usageDetails?.(completionTokens),
   };
-}
-
-/** Length as OpenAI counts it. */
-export function codePoints(text: string): number {
-  let count = 0;
-  for (const _ of text) count += 1;
-  return count;
 }

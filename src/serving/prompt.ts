@@ -1,27 +1,49 @@
 /**
- * Conversations and prompts -> token ids: flattening of contents, the chat template, encoding, and the length limit.
+ * Conversations and prompts -> token ids: the chat template, encoding, truncation, filling in the middle, and the length limit.
  *
- * Everything a client can get wrong about a prompt is refused here with a 400. Next: `to-engine.ts`.
+ * Everything a client can get wrong about a prompt is refused here with a 400. Next: `message-content.ts`, `to-engine.ts`.
  */
+import type { ChatTemplate } from '../text/chat-template.ts';
+import type { ContentForm } from '../text/content-form.ts';
+import { infillParts } from '../text/fill-in-the-middle.ts';
 import type { TextEncoderPool } from '../text/tokenizer-pool.ts';
 import { badRequest } from './errors.ts';
+import { templateContent } from './message-content.ts';
 import { inVocabulary } from './sampling.ts';
 import type { WireConversation, WireMessage } from './schema/messages.ts';
-import type { ServedModel } from './served-model.ts';
+import type { ServedModel, ServingSettings } from './served-model.ts';
 
-/** One prompt of a completions request: text, or ids that are used as they are. `field` is its path in the body. */
-export type PromptInput =
-  | { readonly kind: 'text'; readonly text: string; readonly field: string }
-  | { readonly kind: 'ids'; readonly ids: readonly number[]; readonly field: string };
+/** One prompt of a completions request: text, or ids that are used as they are. */
+export type PromptInput = (
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'ids'; readonly ids: readonly number[] }
+) & {
+  /** Its path in the body. */
+  readonly field: string;
+  /** The text after the answer. */
+  readonly suffix?: string;
+};
 
 /** The limits that a prompt has to keep. */
 export interface PromptLimits {
   readonly maxModelLen: number;
   readonly vocabSize: number;
+  /** Longer prompts lose tokens on one side until they have so many; null = they are refused. */
+  readonly truncation: { readonly maxTokens: number; readonly side: 'left' | 'right' } | null;
 }
 
+/** What of the configuration decides how conversations are rendered. */
+export type TemplateSettings = Pick<
+  ServingSettings,
+  'chatTemplateContentFormat' | 'trustRequestChatTemplate' | 'defaultChatTemplateKwargs'
+>;
+
 /** The text that the chat template makes of a conversation. Throws: ApiError 400, ChatTemplateError. */
-export function renderConversation(model: ServedModel, wire: WireConversation): string {
+export function renderConversation(
+  model: ServedModel,
+  wire: WireConversation,
+  settings: TemplateSettings = {},
+): string {
   const continueFinalMessage = wire.continue_final_message ?? false;
   if (continueFinalMessage && wire.add_generation_prompt === true) {
     throw badRequest(
@@ -29,18 +51,47 @@ export function renderConversation(model: ServedModel, wire: WireConversation): 
       'continue_final_message',
     );
   }
-  const knowsDeveloper = model.chatTemplate.mentions('developer');
-  return model.chatTemplate.render({
-    messages: wire.messages.map((message, index) => toTemplateMessage(message, `messages[${index}]`, knowsDeveloper)),
+  const template = templateOf(model, wire, settings);
+  const formOf = formsOf(template, settings);
+  const knowsDeveloper = template.mentions('developer');
+  return template.render({
+    messages: wire.messages.map((message, index) =>
+      toTemplateMessage(message, `messages[${index}]`, formOf, knowsDeveloper),
+    ),
     tools: null,
     documents: wire.documents ?? null,
     addGenerationPrompt: !continueFinalMessage && (wire.add_generation_prompt ?? true),
     continueFinalMessage,
     variables: {
+      ...settings.defaultChatTemplateKwargs,
       ...(wire.reasoning_effort ? { reasoning_effort: wire.reasoning_effort } : {}),
       ...wire.chat_template_kwargs,
     },
   });
+}
+
+/** The request's own template where the server takes such. Throws: ApiError 400. */
+function templateOf(model: ServedModel, wire: WireConversation, settings: TemplateSettings): ChatTemplate {
+  if (!wire.chat_template) return model.chatTemplate;
+  if (settings.trustRequestChatTemplate === true) return model.chatTemplate.replacedBy(wire.chat_template);
+  throw badRequest(
+    '`chat_template` is not accepted: this server was not started with TRUST_REQUEST_CHAT_TEMPLATE.',
+    'chat_template',
+  );
+}
+
+/** What a role's contents have to look like. */
+type FormOf = (role: string) => ContentForm;
+
+function formsOf(template: ChatTemplate, settings: TemplateSettings): FormOf {
+  switch (settings.chatTemplateContentFormat ?? 'auto') {
+    case 'string':
+      return () => 'text';
+    case 'openai':
+      return () => 'parts';
+    case 'auto':
+      return (role) => template.contentForm(role);
+  }
 }
 
 /** The four forms of a completions prompt as a list. Throws: ApiError 400. */
@@ -63,14 +114,62 @@ export async function encodePrompt(
   addSpecialTokens: boolean,
   limits: PromptLimits,
 ): Promise<readonly number[] | Uint32Array> {
-  if (input.kind === 'ids') {
-    assertLength(input.ids.length, limits.maxModelLen, input.field);
-    return inVocabulary(input.ids, limits.vocabSize, input.field);
+  if (input.suffix !== undefined) {
+    const ids = await encodeInfill(model, input, input.suffix, addSpecialTokens, limits);
+    return fitted(ids, input.field, limits);
   }
-  assertMayFit(model, input, limits.maxModelLen);
-  const ids = asIds(await model.encoder.encode(input.text, { addSpecialTokens }));
-  assertLength(ids.length, limits.maxModelLen, input.field);
+  if (input.kind === 'ids') return inVocabulary(fitted(input.ids, input.field, limits), limits.vocabSize, input.field);
+  if (limits.truncation === null) assertMayFit(model, input, limits.maxModelLen);
+  return fitted(asIds(await model.encoder.encode(input.text, { addSpecialTokens })), input.field, limits);
+}
+
+/** The ids around a hole, in the order that the model was trained with. Throws: ApiError 400. */
+async function encodeInfill(
+  model: ServedModel,
+  input: PromptInput,
+  suffix: string,
+  addSpecialTokens: boolean,
+  limits: PromptLimits,
+): Promise<number[]> {
+  const parts = infillParts(model.tokenizer);
+  if (parts === null) {
+    throw badRequest(
+      "`suffix` is not supported: the model's tokenizer has no tokens for filling in the middle.",
+      'suffix',
+    );
+  }
+  const encode = async (text: string): Promise<Iterable<number>> =>
+    model.encoder.encode(text, { addSpecialTokens: false });
+  const prefix =
+    input.kind === 'ids' ? inVocabulary(input.ids, limits.vocabSize, input.field) : await encode(input.text);
+  const texts = { prefix, suffix: await encode(suffix) };
+  const ids = addSpecialTokens ? beginTokens(model) : [];
+  for (const part of parts) {
+    if ('token' in part) ids.push(part.token);
+    else for (const id of texts[part.text]) ids.push(id);
+  }
   return ids;
+}
+
+/** What the tokenizer puts before every text. */
+function beginTokens(model: ServedModel): number[] {
+  const probe = 'a';
+  const plain = model.tokenizer.encode(probe, { addSpecialTokens: false });
+  const framed = model.tokenizer.encode(probe, { addSpecialTokens: true });
+  const start = framed.indexOf(plain[0] ?? -1);
+  return start > 0 ? framed.slice(0, start) : [];
+}
+
+/** The ids after truncation. Throws: ApiError 400 when there are too many or none. */
+function fitted<T extends readonly number[] | Uint32Array>(ids: T, field: string, limits: PromptLimits): T {
+  const { truncation, maxModelLen } = limits;
+  let kept = ids;
+  if (truncation !== null && ids.length > truncation.maxTokens) {
+    const start = truncation.side === 'left' ? ids.length - truncation.maxTokens : 0;
+    kept = ids.slice(start, start + truncation.maxTokens) as T;
+  }
+  assertLength(kept.length, maxModelLen, field);
+  return kept;
 }
 
 function asIds(ids: Awaited<ReturnType<TextEncoderPool['encode']>>): readonly number[] | Uint32Array {
@@ -102,13 +201,18 @@ function assertMayFit(model: ServedModel, input: PromptInput & { kind: 'text' },
 
 const isTokenId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-function toTemplateMessage(message: WireMessage, field: string, knowsDeveloper: boolean): Record<string, unknown> {
+function toTemplateMessage(
+  message: WireMessage,
+  field: string,
+  formOf: FormOf,
+  knowsDeveloper: boolean,
+): Record<string, unknown> {
   // `developer` is OpenAI's newer name for `system`; templates that do not know it would drop the message.
   const role = message.role === 'developer' && !knowsDeveloper ? 'system' : message.role;
   const reasoning = message.reasoning_content ?? message.reasoning;
   return {
     role,
-    content: flattenContent(message.content, `${field}.content`),
+    content: templateContent(message.content, `${field}.content`, formOf(role)),
     ...(message.name ? { name: message.name } : {}),
     ...(reasoning ? { reasoning, reasoning_content: reasoning } : {}),
     ...(message.tool_calls
@@ -116,24 +220,6 @@ function toTemplateMessage(message: WireMessage, field: string, knowsDeveloper: 
       : {}),
     ...(message.tool_call_id ? { tool_call_id: message.tool_call_id } : {}),
   };
-}
-
-type WireContent = WireMessage['content'];
-
-/** Templates expect one text: parts are joined by line breaks, nothing (an assistant turn that only calls tools) is empty. */
-function flattenContent(content: WireContent, field: string): string {
-  if (typeof content === 'string') return content;
-  if (content === null || content === undefined) return '';
-  return content
-    .map((part, index) => {
-      const text = part.type === 'refusal' ? part.refusal : part.type === 'text' ? part.text : undefined;
-      if (typeof text === 'string') return text;
-      throw badRequest(
-        `\`${field}[${index}]\` must be a part of type text with its text; this model takes no other input.`,
-        `${field}[${index}]`,
-      );
-    })
-    .join('\n');
 }
 
 /** Templates iterate over arguments as an object, the wire carries them as JSON text. */

@@ -4,13 +4,15 @@
  * Source of ranges and order of defaults: vLLM's SamplingParams. Next: `to-engine.ts`, which adds the lengths.
  */
 import type { SamplingParams } from '../engine/types.ts';
+import type { TokenTable } from '../text/token-table.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { badRequest } from './errors.ts';
+import { toExtraSamplers } from './extra-samplers.ts';
 import type { GenerationDefaults } from './generation-defaults.ts';
 import type { WireSampling } from './schema/sampling.ts';
 
 /** Everything but what differs between the prompts and choices of a request. */
-export type SharedParams = Omit<SamplingParams, 'seed' | 'maxTokens' | 'numLogprobs'>;
+export type SharedParams = Omit<SamplingParams, 'seed' | 'maxTokens' | 'numLogprobs' | 'numPromptLogprobs'>;
 
 export interface SamplingSources {
   readonly defaults: GenerationDefaults;
@@ -19,6 +21,7 @@ export interface SamplingSources {
   /** The model's vocabulary, which bounds every token id. */
   readonly vocabSize: number;
   readonly tokenizer: Tokenizer;
+  readonly tokens: TokenTable;
 }
 
 const greedyBelow = 1e-5;
@@ -30,7 +33,10 @@ export function toSharedParams(wire: WireSampling, sources: SamplingSources): Sh
   const { defaults, vocabSize } = sources;
   const temperature = effectiveTemperature(wire.temperature ?? defaults.temperature ?? sources.fallbackTemperature);
   const isGreedy = temperature === 0;
-  if (isGreedy && (wire.n ?? 1) > 1) throw badRequest('`n` must be 1 when temperature is 0.', 'n');
+  if (isGreedy && wire.use_beam_search !== true) {
+    if ((wire.n ?? 1) > 1) throw badRequest('`n` must be 1 when temperature is 0.', 'n');
+    if ((wire.best_of ?? 1) > 1) throw badRequest('`best_of` must be 1 when temperature is 0.', 'best_of');
+  }
   const topK = wire.top_k ?? defaults.topK ?? 0;
   return {
     temperature,
@@ -48,6 +54,7 @@ export function toSharedParams(wire: WireSampling, sources: SamplingSources): Sh
     minTokens: wire.min_tokens ?? 0,
     stopTokenIds: inVocabulary(wire.stop_token_ids ?? [], vocabSize, 'stop_token_ids'),
     ignoreEos: wire.ignore_eos ?? false,
+    extras: toExtraSamplers(wire, isGreedy, sources.tokens),
   };
 }
 

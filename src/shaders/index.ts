@@ -8,8 +8,10 @@ import attentionPrefill from './attention-prefill.wgsl' with { type: 'text' };
 import attentionReduce from './attention-reduce.wgsl' with { type: 'text' };
 import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
+import kept from './include/kept.wgsl' with { type: 'text' };
 import kv from './include/kv.wgsl' with { type: 'text' };
 import order from './include/order.wgsl' with { type: 'text' };
+import parts from './include/parts.wgsl' with { type: 'text' };
 import random from './include/random.wgsl' with { type: 'text' };
 import reduce from './include/reduce.wgsl' with { type: 'text' };
 import reduceSubgroup from './include/reduce-subgroup.wgsl' with { type: 'text' };
@@ -25,10 +27,18 @@ import ropeKv from './rope-kv.wgsl' with { type: 'text' };
 import sampleDraw from './sample-draw.wgsl' with { type: 'text' };
 import sampleEdit from './sample-edit.wgsl' with { type: 'text' };
 import sampleFloor from './sample-floor.wgsl' with { type: 'text' };
+import sampleHeat from './sample-heat.wgsl' with { type: 'text' };
 import sampleMask from './sample-mask.wgsl' with { type: 'text' };
+import sampleMasses from './sample-masses.wgsl' with { type: 'text' };
+import sampleMirostat from './sample-mirostat.wgsl' with { type: 'text' };
+import sampleMoments from './sample-moments.wgsl' with { type: 'text' };
 import samplePeak from './sample-peak.wgsl' with { type: 'text' };
 import samplePick from './sample-pick.wgsl' with { type: 'text' };
 import sampleSearch from './sample-search.wgsl' with { type: 'text' };
+import sampleSigma from './sample-sigma.wgsl' with { type: 'text' };
+import sampleSurprise from './sample-surprise.wgsl' with { type: 'text' };
+import sampleTypical from './sample-typical.wgsl' with { type: 'text' };
+import sampleXtc from './sample-xtc.wgsl' with { type: 'text' };
 
 export const shaderSources = {
   'activation.wgsl': activation,
@@ -36,6 +46,7 @@ export const shaderSources = {
   'attention-prefill.wgsl': attentionPrefill,
   'attention-reduce.wgsl': attentionReduce,
   'embed.wgsl': embed,
+  'kept.wgsl': kept,
   'kv.wgsl': kv,
   'logprobs-blocks.wgsl': logprobsBlocks,
   'logprobs-target.wgsl': logprobsTarget,
@@ -44,6 +55,7 @@ export const shaderSources = {
   'matmul-rows.wgsl': matmulRows,
   'matmul-tile.wgsl': matmulTile,
   'order.wgsl': order,
+  'parts.wgsl': parts,
   'random.wgsl': random,
   'reduce.wgsl': reduce,
   'reduce-subgroup.wgsl': reduceSubgroup,
@@ -52,10 +64,18 @@ export const shaderSources = {
   'sample-draw.wgsl': sampleDraw,
   'sample-edit.wgsl': sampleEdit,
   'sample-floor.wgsl': sampleFloor,
+  'sample-heat.wgsl': sampleHeat,
   'sample-mask.wgsl': sampleMask,
+  'sample-masses.wgsl': sampleMasses,
+  'sample-mirostat.wgsl': sampleMirostat,
+  'sample-moments.wgsl': sampleMoments,
   'sample-peak.wgsl': samplePeak,
   'sample-pick.wgsl': samplePick,
   'sample-search.wgsl': sampleSearch,
+  'sample-sigma.wgsl': sampleSigma,
+  'sample-surprise.wgsl': sampleSurprise,
+  'sample-typical.wgsl': sampleTypical,
+  'sample-xtc.wgsl': sampleXtc,
   'weights.wgsl': weights,
 } as const;
 

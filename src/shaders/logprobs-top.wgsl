@@ -1,10 +1,10 @@
-// log_sums[r] = log sum exp(x[r]); records[r] gets the n most probable tokens and their logprobs x - log_sums[r]:
+// log_sums[r] = log sum exp(x[r]); records[first + r] gets the n most probable tokens and their logprobs x - log_sums[r]:
 // the ids from word 2 on, the logprobs after them. Order: value descending, then id ascending, exact.
 //
 // The best of all blocks is taken n times; after each, only its block is searched for what comes next.
 //
 // Bindings: step: the step's arrays; logits [S, stride] f32; stats [S, chunks] (max, sum of exp); blocks [S, chunks * WG]
-// (key, token), consumed; log_sums [S]; records [S, record_words]. One workgroup does one row; lane l owns blocks l, l + WG, ...
+// (key, token), consumed; log_sums [S]; records [.., record_words]. One workgroup does one row; lane l owns blocks l, l + WG, ...
 #param WG: u32
 #param CHUNK: u32
 #include "order.wgsl"
@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     log_sums[row] = log_sum;
   }
   let num_top = u32(wanted);
-  let ids = row * params.record_words + 2u;
+  let ids = (params.first_record + row) * params.record_words + 2u;
   for (var rank = 0u; rank < num_top; rank++) {
     let taken = workgroup_best(mine, lane);
     if (lane == 0u) {

@@ -1,12 +1,14 @@
 // best[r, c] = (order key of the score, token) of the best token in chunk c of row r: the highest score, then the lowest id.
 // score = x + temperature * gumbel(seed, counter, token): the argmax over a row is a sample of softmax(x / temperature), and
-// at temperature 0 the plain argmax. TRUNCATE: only tokens whose key reaches limits[r].y take part.
+// at temperature 0 the plain argmax. TRUNCATE: only tokens that are kept take part. DYNAMIC: where the step has no temperature for a row
+// (-1), heats[r] is it.
 //
-// Bindings: step: the step's arrays; logits [S, stride] f32; limits [S] (peak, lowest key kept); best [S, chunks].
+// Bindings: step: the step's arrays; logits [S, stride] f32; limits [S], see kept.wgsl; best [S, chunks]; heats [S] f32.
 // Grid: (chunks, S). One workgroup does one chunk; one invocation takes 4 tokens at a time, which share one call of the generator.
 #param WG: u32
 #param CHUNK: u32
 #param TRUNCATE: flag
+#param DYNAMIC: flag
 #include "order.wgsl"
 #include "random.wgsl"
 #struct SampleParams
@@ -16,7 +18,10 @@
 @group(0) @binding(2) var<storage, read> logits: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> best: array<vec2u>;
 #if TRUNCATE
-@group(0) @binding(4) var<storage, read> limits: array<vec2u>;
+@group(0) @binding(4) var<storage, read> limits: array<vec4u>;
+#endif
+#if DYNAMIC
+@group(0) @binding(5) var<storage, read> heats: array<f32>;
 #endif
 
 @compute @workgroup_size(WG)
@@ -24,13 +29,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let row = group.y;
   let base = row * params.stride;
   let last = min((group.x + 1u) * CHUNK, params.vocab);
-  let temperature = bitcast<f32>(step[params.temperature + row]);
+  let given = bitcast<f32>(step[params.draw_temperature + row]);
+#if DYNAMIC
+  let temperature = select(given, heats[row], given < 0.0);
+#else
+  let temperature = given;
+#endif
   let seed = vec2u(step[params.seed_low + row], step[params.seed_high + row]);
   let counter = step[params.counter + row];
 #if TRUNCATE
-  let kept = limits[row].y;
+  let lowest = limits[row].y;
+  let highest = limits[row].z;
 #else
-  let kept = 0u;
+  let lowest = 0u;
+  let highest = 0xffffffffu;
 #endif
   var mine = NOTHING;
   for (var token = group.x * CHUNK + lane * 4u; token < last; token += WG * 4u) {
@@ -42,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     let score = x + temperature * noise;
 #unroll i 4
-    if (token + $iu < last && order_key(x[$i]) >= kept) {
+    if (token + $iu < last && order_key(x[$i]) >= lowest && order_key(x[$i]) <= highest) {
       mine = better(mine, vec2u(order_key(score[$i]), token + $iu));
     }
 #end

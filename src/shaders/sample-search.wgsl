@@ -1,18 +1,21 @@
-// Raises limits[r].y to the order key of the last logit that top-k (MASS off) or top-p (MASS on) keeps; ties are kept.
+// Narrows limits[r] to what top-k (MASS off), top-p (MASS on) or locally typical sampling (BAND on, too) keeps; ties are kept.
 // top-k: the largest key t with count(key >= t) >= top_k.
-// top-p: the largest key t with mass(key >= t) >= top_p * mass(key >= limits[r].y), mass = exp((x - x_max) / temperature).
+// top-p: the largest key t with mass(kept, key >= t) >= top_p * mass(kept), mass = exp((x - x_max) / temperature).
+// typical: the same with typical_p and another key, by which the logits nearest to centers[r] come first.
 //
 // A radix search without sorting: each digit splits the interval of keys that holds t into up to 128 bins and descends into one.
 // Masses are added as integers (see `add_mass`) and chunks in a fixed order, so that every run gives the same bits.
 // FUSED: one workgroup does all digits of a row. Otherwise one dispatch per digit, grid (chunks, S), and each workgroup first
 // settles the digit before from all chunks' bins; a last dispatch with digit = NUM_DIGITS, grid (1, S), only settles.
+// BAND: S counts the entries of the stage, (row, typical_p), instead of rows.
 //
-// Bindings: step: the step's arrays; logits [S, stride] f32; limits [S] (peak, lowest key kept);
+// Bindings: step: the step's arrays; logits [S, stride] f32; limits [S], see kept.wgsl; centers [S] f32;
 // bins [2, S, chunks, SLOTS] by parity of the digit; intervals [S, 8], as `interval` below, before each digit.
 // Source: the pivot search of Qrita (arXiv 2602.01518), with bins in place of pivots.
 #param WG: u32
 #param CHUNK: u32
 #param MASS: flag
+#param BAND: flag
 #param FUSED: flag
 #include "order.wgsl"
 #struct SampleParams
@@ -20,10 +23,13 @@
 @group(0) @binding(0) var<uniform> params: SampleParams;
 @group(0) @binding(1) var<storage, read> step: array<u32>;
 @group(0) @binding(2) var<storage, read> logits: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> limits: array<vec2u>;
+@group(0) @binding(3) var<storage, read_write> limits: array<vec4u>;
 #if !FUSED
 @group(0) @binding(4) var<storage, read_write> bins: array<u32>;
 @group(0) @binding(5) var<storage, read_write> intervals: array<vec4u>;
+#endif
+#if BAND
+@group(0) @binding(6) var<storage, read> centers: array<f32>;
 #endif
 
 const BITS: u32 = 7u;
@@ -58,6 +64,19 @@ fn add_mass(slot: u32, mass: f32) {
 }
 #endif
 
+// The share of the mass or the number of tokens to keep; 1 and 0 are off.
+fn wanted(row: u32, entry: u32) -> u32 {
+#if BAND
+  return step[params.stage + entry * 4u + 1u];
+#else
+#if MASS
+  return step[params.top_p + row];
+#else
+  return step[params.top_k + row];
+#endif
+#endif
+}
+
 fn add(a: u32, b: u32) -> u32 {
 #if MASS
   return bitcast<u32>(bitcast<f32>(a) + bitcast<f32>(b));
@@ -77,20 +96,25 @@ fn slot_sum(slot: u32) -> u32 {
 }
 
 // The keys that can hold the threshold.
-fn first_interval(row: u32) -> vec4u {
+fn first_interval(row: u32, entry: u32) -> vec4u {
+#if BAND
+  // A key of a distance has its top bit clear.
+  return vec4u(0u, 31u, 0u, 0u);
+#else
   let limit = limits[row];
   let peak = bitcast<f32>(limit.x);
   var lowest = limit.y;
 #if MASS
   // All tokens below exp(-reach) of the best have less mass together than top-p may leave out.
-  let left_out = max(1.0 - bitcast<f32>(step[params.top_p + row]), 1.0e-8);
+  let left_out = max(1.0 - bitcast<f32>(wanted(row, entry)), 1.0e-8) * bitcast<f32>(limit.w);
   let reach = log(f32(params.vocab) / left_out) + 0.01;
   lowest = max(lowest, order_key(peak - reach * bitcast<f32>(step[params.temperature + row])));
   let to_find = 0u;
 #else
-  let to_find = step[params.top_k + row];
+  let to_find = wanted(row, entry);
 #endif
   return vec4u(lowest, 32u - countLeadingZeros(order_key(peak) - min(lowest, order_key(peak))), to_find, 0u);
+#endif
 }
 
 // Adds the logits first..last of a row to the bins of the interval.
@@ -106,8 +130,8 @@ fn tally(row: u32, now: vec4u, first: u32, last: u32, is_first_digit: bool, lane
   let shift = now.y - min(now.y, BITS);
   let num_bins = 1u << (now.y - shift);
 #if MASS
-  let kept = limits[row].y;
-  let peak = bitcast<f32>(limits[row].x);
+  let limit = limits[row];
+  let peak = bitcast<f32>(limit.x);
   let scale = 1.0 / bitcast<f32>(step[params.temperature + row]);
   var below = 0.0;
 #endif
@@ -115,14 +139,19 @@ fn tally(row: u32, now: vec4u, first: u32, last: u32, is_first_digit: bool, lane
     let x = logits[(base + token) / 4u];
 #unroll i 4
     if (token + $iu < last) {
+#if BAND
+      let key = ~order_key(abs(x[$i] - centers[row]));
+#else
       let key = order_key(x[$i]);
+#endif
       let bin = (key - now.x) >> shift;
 #if MASS
-      if (key >= now.x) {
+      let is_in = order_key(x[$i]) >= limit.y && order_key(x[$i]) <= limit.z;
+      if (is_in && key >= now.x) {
         if (bin < num_bins) {
           add_mass(bin, exp(max(x[$i] - peak, -1.0e30) * scale));
         }
-      } else if (is_first_digit && key >= kept) {
+      } else if (is_first_digit && is_in) {
         below += exp(max(x[$i] - peak, -1.0e30) * scale);
       }
 #else
@@ -140,7 +169,7 @@ fn tally(row: u32, now: vec4u, first: u32, last: u32, is_first_digit: bool, lane
 }
 
 // The interval after a digit, from its bins: descends to the bin in which the wanted count or mass is reached.
-fn settled(row: u32, is_first_digit: bool, before: vec4u) -> vec4u {
+fn settled(row: u32, entry: u32, is_first_digit: bool, before: vec4u) -> vec4u {
   var lowest_used = 0u;
   // Unless a bin reaches it: all bins are kept, down to the lowest that holds anything.
   var is_whole = true;
@@ -153,7 +182,7 @@ fn settled(row: u32, is_first_digit: bool, before: vec4u) -> vec4u {
     for (var i = 0u; i < num_bins; i++) {
       total += bitcast<f32>(sums[i]);
     }
-    to_find = total * bitcast<f32>(step[params.top_p + row]);
+    to_find = total * bitcast<f32>(wanted(row, entry));
   }
   for (var bin = num_bins; bin > 0u; bin--) {
     let mass = bitcast<f32>(sums[bin - 1u]);
@@ -182,20 +211,60 @@ fn settled(row: u32, is_first_digit: bool, before: vec4u) -> vec4u {
   return vec4u(before.x + (lowest_used << shift), select(shift, 0u, is_whole), rest, 0u);
 }
 
+#if BAND
+const LOWEST_FINITE: u32 = 0x00800000u;
+const HIGHEST_FINITE: u32 = 0xff7fffffu;
+
+// The keys nearest to and farthest from the top whose values lie no farther from the center than the key of a distance says, found by
+// the same subtraction as that key was: a sum of center and distance would round, and could lose the very token that sets it.
+fn band(center: f32, threshold: u32) -> vec2u {
+  let distance = key_value(min(~threshold, order_key(3.0e38)));
+  let middle = order_key(center);
+  var lowest = vec2u(LOWEST_FINITE, middle);
+  var highest = vec2u(middle, HIGHEST_FINITE);
+  for (var i = 0u; i < 32u; i++) {
+    let low = lowest.x + (lowest.y - lowest.x) / 2u;
+    if (lowest.x < lowest.y) {
+      lowest = select(vec2u(low + 1u, lowest.y), vec2u(lowest.x, low), key_value(low) - center >= -distance);
+    }
+    let high = highest.y - (highest.y - highest.x) / 2u;
+    if (highest.x < highest.y) {
+      highest = select(vec2u(highest.x, high - 1u), vec2u(high, highest.y), key_value(high) - center <= distance);
+    }
+  }
+  return vec2u(lowest.x, highest.x);
+}
+#endif
+
+fn narrow(row: u32, entry: u32, threshold: u32) {
+#if BAND
+  let limit = limits[row];
+  let ends = band(centers[row], threshold);
+  limits[row] = vec4u(limit.x, max(limit.y, ends.x), min(limit.z, ends.y), wanted(row, entry));
+#else
+  limits[row].y = max(limits[row].y, threshold);
+#endif
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = group.y;
-#if MASS
-  let is_wanted = bitcast<f32>(step[params.top_p + row]) < 1.0;
+  let entry = group.y;
+#if BAND
+  let row = step[params.stage + entry * 4u];
 #else
-  let is_wanted = step[params.top_k + row] > 0u;
+  let row = entry;
+#if MASS
+  let is_wanted = bitcast<f32>(wanted(row, entry)) < 1.0;
+#else
+  let is_wanted = wanted(row, entry) > 0u;
 #endif
   if (!is_wanted) {
     return;
   }
+#endif
 #if FUSED
   if (lane == 0u) {
-    interval = first_interval(row);
+    interval = first_interval(row, entry);
   }
   for (var digit = 0u; digit < NUM_DIGITS; digit++) {
     let now = workgroupUniformLoad(&interval);
@@ -208,11 +277,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     workgroupBarrier();
     if (lane == 0u) {
-      interval = settled(row, digit == 0u, now);
+      interval = settled(row, entry, digit == 0u, now);
     }
   }
   if (lane == 0u) {
-    limits[row].y = max(limits[row].y, interval.x);
+    narrow(row, entry, interval.x);
   }
 #else
   let digit = params.digit;
@@ -220,7 +289,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let parity_bins = params.max_rows * params.chunks * SLOTS;
   if (digit == 0u) {
     if (lane == 0u) {
-      interval = first_interval(row);
+      interval = first_interval(row, entry);
     }
   } else {
     let before = intervals[row * 8u + digit - 1u];
@@ -238,7 +307,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     if (lane == 0u) {
       interval = before;
       if (before.y > 0u) {
-        interval = settled(row, digit == 1u, before);
+        interval = settled(row, entry, digit == 1u, before);
       }
     }
   }
@@ -246,7 +315,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (group.x == 0u && lane == 0u) {
     intervals[row * 8u + digit] = now;
     if (digit == NUM_DIGITS) {
-      limits[row].y = max(limits[row].y, now.x);
+      narrow(row, entry, now.x);
     }
   }
   if (digit == NUM_DIGITS || now.y == 0u) {

@@ -2,11 +2,13 @@
  * Renders a conversation with the checkpoint's chat template.
  *
  * Owns where a template comes from and what every template is given. Parsed templates are kept. A template is code of the model's
- * author: a request may pass variables to it, never a template. Next: `serving/prompt.ts`, which calls it.
+ * author: a request may pass variables to it, and a template only where the server's owner allows it. Next: `content-form.ts`;
+ * `serving/prompt.ts`, which calls it.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
+import { type ContentForm, contentForm } from './content-form.ts';
 import type { NamedTokens } from './tokenizer.ts';
 
 /** A conversation cannot be rendered; the message is fit for the client. */
@@ -27,10 +29,12 @@ export interface TemplateInput {
 }
 
 const templateFile = 'chat_template.jinja';
+const maxKnownForms = 32;
 
 /** The templates of one model. */
 export class ChatTemplate {
   private readonly parsed = new Map<string, Template>();
+  private readonly forms = new Map<string, ContentForm>();
 
   /** `sources`: template text by name; empty when the model has none. */
   constructor(
@@ -54,6 +58,22 @@ export class ChatTemplate {
   /** Whether the template's text contains a word; tells which roles it knows. */
   mentions(word: string): boolean {
     return [...this.sources.values()].some((source) => source.includes(word));
+  }
+
+  /** The same model's template replaced by `source`. */
+  replacedBy(source: string): ChatTemplate {
+    return new ChatTemplate(new Map([['default', source]]), this.namedTokens);
+  }
+
+  /** What contents the template takes in messages of a role. */
+  contentForm(role: string): ContentForm {
+    const known = this.forms.get(role);
+    if (known !== undefined) return known;
+    const rest = { tools: null, documents: null, addGenerationPrompt: false, continueFinalMessage: false };
+    const form = contentForm((messages) => this.render({ messages, ...rest, variables: {} }), role);
+    // Clients name roles as they like: only so many are kept.
+    if (this.forms.size < maxKnownForms) this.forms.set(role, form);
+    return form;
   }
 
   /** The prompt's text. Throws: ChatTemplateError when there is no template or it refuses the conversation. */
@@ -99,8 +119,8 @@ export class ChatTemplate {
 
 /** Drops what the template wrote after the last message's text. Trailing space of that text is kept only where the template kept it. */
 function cutAfterLastMessage(text: string, messages: TemplateInput['messages']): string {
-  const content = messages.at(-1)?.content;
-  if (typeof content !== 'string' || content.trim() === '') {
+  const content = lastText(messages.at(-1)?.content);
+  if (content.trim() === '') {
     throw new ChatTemplateError('continue_final_message needs a last message with text.');
   }
   const start = text.lastIndexOf(content.trim());
@@ -109,6 +129,12 @@ function cutAfterLastMessage(text: string, messages: TemplateInput['messages']):
   }
   const untilSpace = content.trimStart();
   return text.slice(0, start + (text.startsWith(untilSpace, start) ? untilSpace : content.trim()).length);
+}
+
+/** A content that is a list of parts ends with its last text. */
+function lastText(content: unknown): string {
+  const last: unknown = Array.isArray(content) ? (content.at(-1) as { text?: unknown } | undefined)?.text : content;
+  return typeof last === 'string' ? last : '';
 }
 
 async function customSource(custom: string): Promise<string> {

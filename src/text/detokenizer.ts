@@ -20,6 +20,8 @@ export interface DetokenizerOptions {
   readonly skipSpecialTokens: boolean;
   /** True when nothing visible comes before the first id: decoders that cut a leading space do so only there. */
   readonly atTextStart: boolean;
+  /** False: special tokens that follow each other are printed without the space that some decoders put between tokens. Default: true. */
+  readonly spacesBetweenSpecialTokens?: boolean;
 }
 
 export function createDetokenizer(table: TokenTable, options: DetokenizerOptions): Detokenizer {
@@ -30,7 +32,7 @@ export function createDetokenizer(table: TokenTable, options: DetokenizerOptions
     case 'pieces':
       return new PiecesDetokenizer(table, skipped, options.atTextStart ? table.kind.leadingSpaces : 0);
     case 'generic':
-      return new GenericDetokenizer(table, skipped);
+      return new GenericDetokenizer(table, skipped, options.spacesBetweenSpecialTokens ?? true);
   }
 }
 
@@ -106,14 +108,27 @@ class GenericDetokenizer implements Detokenizer {
   private window: number[] = [];
   /** Ids of the window whose text is out. */
   private numPrinted = 0;
+  private isAfterSpecial = false;
 
   constructor(
     private readonly table: TokenTable,
     private readonly skipped: ReadonlySet<number>,
+    private readonly spacesBetweenSpecialTokens: boolean,
   ) {}
 
   push(tokenId: number): string {
     if (this.skipped.has(tokenId)) return '';
+    const { tokenizer } = this.table;
+    const isSpecial = tokenizer.specialIds.has(tokenId);
+    const isBare = isSpecial && this.isAfterSpecial && !this.spacesBetweenSpecialTokens;
+    this.isAfterSpecial = isSpecial;
+    if (isBare) {
+      const held = this.flush();
+      // The window goes on with this token as context, so that what follows is spaced as ever.
+      this.window = [tokenId];
+      this.numPrinted = 1;
+      return held + (tokenizer.idToToken(tokenId) ?? '');
+    }
     this.window.push(tokenId);
     const text = this.decode(this.window);
     const isIncomplete = text.endsWith('\ufffd') && this.window.length - this.numPrinted < maxHeldTokens;

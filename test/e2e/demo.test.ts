@@ -4,7 +4,7 @@
  * The model is a toy that answers a closed set of things; `models/demo/README.md` says which and how surely. Tool calls go
  * through the rendered template as a completion prompt.
  */
-import { describe, expect, test } from 'bun:test';
+import { describe, expect } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type OpenAI from 'openai';
@@ -71,7 +71,8 @@ describe('the bundled model', () => {
     suite.test(skill, async (_, client) => {
       const answers = await Promise.all(questions.map(([question]) => answerTo(client, [user(question)])));
       questions.forEach(([question, right], i) => {
-        expect(`${question} ${answers[i]}`).toMatch(right);
+        const answer = answers[i] ?? '';
+        expect({ question, answer, isRight: right.test(answer) }).toEqual({ question, answer, isRight: true });
       });
     });
   }
@@ -141,5 +142,3 @@ describe('tools through a completion prompt', () => {
     expect(text).toContain('sunny');
   });
 });
-
-if (!isThere) test.skip('models/demo is not there: nothing of it was tested', () => {});

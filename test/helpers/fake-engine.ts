@@ -111,6 +111,7 @@ export class FakeEngine implements Engine {
       wake: () => {},
     };
     this.running.set(request.id, entry);
+    this.scorePrompt(entry);
     void this.run(entry);
     return this.stream(entry);
   }
@@ -193,6 +194,19 @@ export class FakeEngine implements Engine {
           finishReason: null,
           stopTokenId: null,
         });
+    }
+  }
+
+  /** In pieces of at most two tokens: token i has -i, rank 1 + i, and the ids 0, 1, 2 ... as the most probable ones. */
+  private scorePrompt(entry: Running): void {
+    const { promptTokenIds, params } = entry.request;
+    const { numPromptLogprobs } = params;
+    if (numPromptLogprobs === null) return;
+    const top = Array.from({ length: numPromptLogprobs }, (_, i) => ({ tokenId: i, logprob: -0.25 - i }));
+    const all = Array.from({ length: promptTokenIds.length - 1 }, (_, i) => ({ logprob: -1 - i, rank: 2 + i, top }));
+    for (let first = 0; first < all.length; first += 2) {
+      const promptLogprobs = all.slice(first, first + 2);
+      this.emit(entry, { tokenId: -1, logprobs: null, finishReason: null, stopTokenId: null, promptLogprobs });
     }
   }
 

@@ -74,6 +74,8 @@ export function greedyParams(maxTokens: number, more: Partial<SamplingParams> = 
     stopTokenIds: [],
     ignoreEos: true,
     numLogprobs: null,
+    extras: null,
+    numPromptLogprobs: null,
     ...more,
   };
 }
@@ -96,7 +98,7 @@ export async function generateAll(
   }
   while (scheduler.hasWork) {
     const plan = scheduler.plan();
-    const { events } = scheduler.commit(plan, await model.runner.run(plan));
+    const { events } = scheduler.commit(plan, (await model.runner.run(plan)).sampled);
     for (const { requestId, event } of events) tokens.get(requestId)?.push(event.tokenId);
     scheduler.assertInvariants();
   }

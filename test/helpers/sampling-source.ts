@@ -22,6 +22,8 @@ export const PLAIN: SamplingParams = {
   stopTokenIds: [],
   ignoreEos: false,
   numLogprobs: null,
+  extras: null,
+  numPromptLogprobs: null,
 };
 
 /** A sequence with the given parameters changed. */

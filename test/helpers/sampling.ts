@@ -4,6 +4,7 @@
 import type { GpuDevice } from '../../src/engine/gpu/device.ts';
 import type { OpContext } from '../../src/engine/ops/context.ts';
 import { allocateSampleScratch, recordSample, type SampleScratch } from '../../src/engine/ops/sample.ts';
+import { usesExtras } from '../../src/engine/ops/sample-extras.ts';
 import { readSampled, type SampledRow } from '../../src/engine/ops/sample-records.ts';
 import { SamplingPreparer } from '../../src/sampling/prepare.ts';
 import type { SampleSource } from '../../src/sampling/source.ts';
@@ -15,6 +16,9 @@ export interface SampledBatch {
   readonly edited: Float32Array[];
   /** Ids that truncation kept, in order of id; all where nothing truncates. */
   readonly kept: number[][];
+  /** Of each row's draw. */
+  readonly temperatures: number[];
+  readonly numDispatches: number;
 }
 
 /** Runs batches over one vocabulary; keeps its buffers between them, as the engine does. */
@@ -39,22 +43,33 @@ export class Sampler {
     const { device, vocab, scratch } = this;
     const numRows = sources.length;
     const prepared = this.preparer.prepare(sources);
-    const isTruncated = prepared.usesMinP || prepared.usesTopK || prepared.usesTopP;
     const input = tensor(device, 'logits', numRows, vocab, logits);
+    const isTruncated = prepared.usesMinP || prepared.usesTopK || prepared.usesTopP || usesExtras(prepared.stages);
     const readback = recordSample(this.context, { logits: input, prepared, scratch });
+    const { numDispatches } = this.context.recorder;
     const bytes = await this.context.recorder.submitAndRead(readback.buffer, readback.bytes);
     const rows = readSampled(bytes, readback);
     const all = await readTensor(device, input);
-    const limitBytes = await device.read(scratch.limits, 0, numRows * 8);
-    const limits = new Uint32Array(limitBytes.buffer, limitBytes.byteOffset, numRows * 2);
+    const limits = words(await device.read(scratch.limits, 0, numRows * 16));
+    const heats = new Float32Array(words(await device.read(scratch.extras.heats, 0, numRows * 4)).buffer);
     device.destroyBuffer(input.buffer);
     const edited = sources.map((_, row) => all.subarray(row * vocab, (row + 1) * vocab));
     const kept = edited.map((values, row) => {
-      const lowest = isTruncated ? (limits[row * 2 + 1] ?? 0) : 0;
-      return Array.from(values, (_, id) => id).filter((id) => orderKey(values[id] ?? 0) >= lowest);
+      const [lowest, highest] = isTruncated ? limits.subarray(row * 4 + 1) : [0, 2 ** 32];
+      const isKept = (key: number) => key >= (lowest ?? 0) && key <= (highest ?? 0);
+      return Array.from(values, (_, id) => id).filter((id) => isKept(orderKey(values[id] ?? 0)));
     });
-    return { rows, edited, kept };
+    const temperatures = sources.map((_, row) => {
+      const given = prepared.drawTemperature[row] ?? 0;
+      return given < 0 ? (heats[row] ?? 0) : given;
+    });
+    return { rows, edited, kept, temperatures, numDispatches };
   }
+}
+
+/** A copy, because views must be aligned. */
+function words(bytes: Uint8Array): Uint32Array<ArrayBuffer> {
+  return new Uint32Array(bytes.slice().buffer);
 }
 
 const bits = new DataView(new ArrayBuffer(4));

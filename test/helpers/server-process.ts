@@ -51,7 +51,8 @@ export interface ServerOptions {
 /** Starts a server and waits until it is ready. Throws: Error with its output when it ends before. */
 export async function startServer(options: ServerOptions = {}): Promise<ServerProcess> {
   const inherited = options.inheritSettings === true ? process.env : withoutSettings(process.env);
-  const env = { ...inherited, HOST: '127.0.0.1', PORT: '0', ...options.env };
+  // Nobody has to notice that these servers go down.
+  const env = { ...inherited, HOST: '127.0.0.1', PORT: '0', DRAIN_DELAY: '0', ...options.env };
   const child = spawn(process.execPath, ['src/main.ts', ...(options.args ?? [])], {
     cwd: root,
     env,

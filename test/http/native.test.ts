@@ -62,7 +62,10 @@ describe('submitting', () => {
       ['{', null],
     ] as const) {
       const response = await setup.call('POST', '/run', body);
-      expect([response.status, ((await response.json()) as { error: { param: unknown } }).error.param]).toEqual([400, param]);
+      expect([response.status, ((await response.json()) as { error: { param: unknown } }).error.param]).toEqual([
+        400,
+        param,
+      ]);
     }
     expect((await setup.call('POST', '/run', { input: { prompt: 'x'.repeat(1 << 20) } })).status).toBe(413);
   });
@@ -72,7 +75,12 @@ describe('submitting', () => {
     const answer = await setup.json('POST', '/runsync', { input: { prompt: 'a', sampling_params: { heat: 1 } } });
     expect(answer).toMatchObject({ status: 'FAILED' });
     expect(JSON.parse(String(answer.error))).toEqual({
-      error: { message: '`sampling_params` has no parameter `heat`.', type: 'BadRequestError', param: 'heat', code: 400 },
+      error: {
+        message: '`sampling_params` has no parameter `heat`.',
+        type: 'BadRequestError',
+        param: 'heat',
+        code: 400,
+      },
     });
     expect(setup.reported).toEqual([]);
   });
@@ -105,7 +113,9 @@ describe('submitting', () => {
       expect((await setup.call(method, path)).status).toBe(401);
     }
     const headers = { authorization: 'Bearer secret' };
-    expect((await setup.call('POST', '/v2/x/runsync', { input: { openai_route: '/v1/models' } }, headers)).status).toBe(200);
+    expect((await setup.call('POST', '/v2/x/runsync', { input: { openai_route: '/v1/models' } }, headers)).status).toBe(
+      200,
+    );
     expect((await setup.call('GET', '/v2/x/openai/v1/models', undefined, headers)).status).toBe(200);
   });
 });

@@ -168,6 +168,52 @@ describe('event stream', () => {
     await expect(new Response(stream).text()).rejects.toThrow('too slow');
   });
 
+  /** A source that gives some texts, each a turn after the other, and then waits for its end. */
+  function silentAfter(...texts: string[]): { source: AsyncGenerator<string>; end: () => void } {
+    const ended = Promise.withResolvers<void>();
+    async function* source(): AsyncGenerator<string> {
+      for (const text of texts) {
+        yield text;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await ended.promise;
+    }
+    return { source: source(), end: ended.resolve };
+  }
+
+  test('a reader that takes nothing for too long is dropped, however little waits', async () => {
+    const stalled = Promise.withResolvers<void>();
+    // The first piece fills the stream's own buffer; the second has to wait.
+    const { source, end } = silentAfter('a', 'b');
+    const stream = eventStream(source, {
+      ...options,
+      slowReaderTimeoutMs: 3,
+      onStalled: stalled.resolve,
+      onCancel: end,
+    });
+    await stalled.promise;
+    await expect(new Response(stream).text()).rejects.toThrow('too slow');
+  });
+
+  test('silence of the source is no fault of the reader', async () => {
+    let numStalls = 0;
+    const { source, end } = silentAfter('a');
+    const reader = eventStream(source, {
+      ...options,
+      keepAliveMs: 4,
+      slowReaderTimeoutMs: 3,
+      onStalled: () => {
+        numStalls += 1;
+      },
+    }).getReader();
+    let text = '';
+    for (let numReads = 0; numReads < 4; numReads++) text += new TextDecoder().decode((await reader.read()).value);
+    expect(text).toStartWith('a: keep-alive\n\n: keep-alive\n\n');
+    expect(numStalls).toBe(0);
+    end();
+    expect((await reader.read()).done).toBe(true);
+  });
+
   test('frames end with [DONE] even after an error', async () => {
     async function* failing(): AsyncGenerator<object[]> {
       yield [{ a: 1 }, { b: 2 }];

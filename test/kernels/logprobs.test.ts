@@ -58,6 +58,38 @@ async function check(device: GpuDevice, logits: Float32Array, vocab: number, wan
   });
 }
 
+/** Ranks and logprobs of one given token per row, in records that begin at `firstRecord`. */
+async function checkTargets(device: GpuDevice, logits: Float32Array, vocab: number, targets: number[]) {
+  const words = recordWords(2);
+  const firstRecord = 3;
+  const ops = context(device);
+  const numWords = (firstRecord + targets.length) * words;
+  const records = upload(device, 'records', new Uint32Array(numWords).fill(UNTOUCHED));
+  recordLogprobs(ops, {
+    logits: tensor(device, 'logits', targets.length, vocab, logits),
+    vocab,
+    numRows: targets.length,
+    numLogprobs: ops.recorder.words(new Int32Array(targets.length).fill(2)),
+    recordWords: words,
+    records,
+    firstRecord,
+    targets: ops.recorder.words(Uint32Array.from(targets)),
+    scratch: allocateLogprobsScratch(device, targets.length, vocab),
+  });
+  ops.recorder.submit();
+  const bytes = await device.read(records, 0, numWords * 4);
+  const ints = new Uint32Array(bytes.buffer, bytes.byteOffset, numWords);
+  const floats = new Float32Array(bytes.buffer, bytes.byteOffset, numWords);
+  expect(ints.subarray(0, firstRecord * words).every((word) => word === UNTOUCHED)).toBe(true);
+  targets.forEach((target, row) => {
+    const want = logprobsReference(logits.subarray(row * vocab, (row + 1) * vocab));
+    const at = (firstRecord + row) * words;
+    expect(ints[at]).toBe(1 + want.order.indexOf(target));
+    expectClose('logprob', [floats[at + 1] ?? 0], [want.logprobs[target] ?? 0], `V=${vocab} token ${target}`, 50);
+    expect([...ints.subarray(at + 2, at + 4)]).toEqual(want.order.slice(0, 2));
+  });
+}
+
 describe('logprobs', () => {
   gpuTest('vocabularies of every size, rows that want lists of every length', async (device) => {
     for (const vocab of [1, 5, 40, 511, 4096, 4097, 5000]) {
@@ -78,6 +110,13 @@ describe('logprobs', () => {
     const logits = randomNumbers(2, vocab, 1);
     for (let i = 0; i < 16; i++) logits[4096 + (i >> 2) * 256 + (i & 3)] = 20 + ((i * 5) % 16);
     await check(device, logits, vocab, [20]);
+  });
+
+  gpuTest('the rank and logprob of a given token, ties by id', async (device) => {
+    for (const vocab of [2, 511, 5000]) {
+      const logits = randomNumbers(vocab, 4 * vocab, 2).map((x) => Math.round(x * 4) / 4);
+      await checkTargets(device, logits, vocab, [0, vocab - 1, vocab >> 1, 1]);
+    }
   });
 
   gpuTest('large and masked logits', async (device) => {

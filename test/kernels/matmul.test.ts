@@ -115,7 +115,8 @@ describe('matmul', () => {
   });
 
   test('plan: few rows get the matrix-vector kernel, many get tiles, software adapters their own', () => {
-    const kinds = (software: boolean) => [1, 16, 17, 64].map((rows) => planMatmul(rows, 64, false, software, 32768).kind);
+    const kinds = (software: boolean) =>
+      [1, 16, 17, 64].map((rows) => planMatmul(rows, 64, false, software, 32768).kind);
     expect(kinds(false)).toEqual(['gemv', 'gemv', 'tile', 'tile']);
     expect(kinds(true)).toEqual(['rows', 'rows', 'rows', 'rows']);
     const side = (gated: boolean, bytes: number) => planMatmul(64, 64, gated, false, bytes);

@@ -1,7 +1,9 @@
 /**
- * Naive float64 sampling of one row: edits, truncation by sorting, and the draw by the same generator as the shader's.
+ * Naive float64 sampling of one row: edits, truncation by sorting, and the draw by the same generator as the shader's. The further
+ * samplers stand in `sample-extras.ts`.
  */
 import type { SamplingParams } from '../../src/engine/types.ts';
+import { dryReference } from './sample-extras.ts';
 
 /** The value of masked logits. */
 export const MASKED = -3.0e38;
@@ -44,7 +46,7 @@ export interface ReferenceRow {
   readonly eosTokenIds: readonly number[];
 }
 
-/** Logits after allowed tokens, bans, bias and penalties. */
+/** Logits after allowed tokens, bans, bias, penalties and DRY. */
 export function editedReference(logits: ArrayLike<number>, row: ReferenceRow): Float64Array {
   const { params, outputIds } = row;
   const tokens = [...Array.from(row.promptIds), ...outputIds];
@@ -56,12 +58,16 @@ export function editedReference(logits: ArrayLike<number>, row: ReferenceRow): F
   }
   if (outputIds.length < params.minTokens)
     for (const id of [...row.eosTokenIds, ...params.stopTokenIds]) banned.add(id);
+  const repetitions = dryReference(tokens, params.extras?.dry ?? null);
   return Float64Array.from(logits, (raw, id) => {
     if (banned.has(id) || (params.allowedTokenIds && !params.allowedTokenIds.includes(id))) return MASKED;
     let x = raw + (params.logitBias.find(([token]) => token === id)?.[1] ?? 0);
-    if (tokens.includes(id)) x = x > 0 ? x / params.repetitionPenalty : x * params.repetitionPenalty;
-    const count = outputIds.filter((token) => token === id).length;
-    return x - count * params.frequencyPenalty - (count > 0 ? params.presencePenalty : 0);
+    const lastN = params.extras?.repeatLastN ?? -1;
+    const start = lastN < 0 ? 0 : Math.max(0, tokens.length - lastN);
+    if (tokens.slice(start).includes(id)) x = x > 0 ? x / params.repetitionPenalty : x * params.repetitionPenalty;
+    const seen = tokens.slice(Math.max(start, row.promptIds.length));
+    const count = seen.filter((token) => token === id).length;
+    return x - count * params.frequencyPenalty - (count > 0 ? params.presencePenalty : 0) - (repetitions.get(id) ?? 0);
   });
 }
 

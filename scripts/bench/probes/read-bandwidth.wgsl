@@ -1,6 +1,6 @@
-// sums[i] = sum of source[i], source[i + stride], ...: reads a whole buffer once, with neighbours reading neighbours.
+// sums[i] = sum of every WG-th quad of a workgroup's strip: reads a whole buffer once, in order, neighbours reading neighbours.
 //
-// Bindings: source [quads] vec4 of u32; sums [stride] u32. One invocation gives one sum.
+// Bindings: source [groups * strip] vec4 of u32; sums [groups * WG] u32. One workgroup reads one strip, one invocation gives one sum.
 #param WG: u32
 
 #struct BandwidthParams
@@ -10,10 +10,11 @@
 @group(0) @binding(2) var<storage, read_write> sums: array<u32>;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(global_invocation_id) id: vec3u) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let end = (group.x + 1u) * params.strip;
   var sum = vec4u(0u);
-  for (var i = id.x; i < params.quads; i += params.stride) {
+  for (var i = group.x * params.strip + lane; i < end; i += WG) {
     sum += source[i];
   }
-  sums[id.x] = sum.x + sum.y + sum.z + sum.w;
+  sums[group.x * WG + lane] = sum.x + sum.y + sum.z + sum.w;
 }

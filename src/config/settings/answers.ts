@@ -4,7 +4,7 @@
  * Rows only; `../settings.ts` puts all sections together.
  */
 import { boolean, choice, integer, json, notation, text } from '../kinds.ts';
-import { noEffect, planned, plannedQuietly, section } from '../setting.ts';
+import { acts, noEffect, planned, section } from '../setting.ts';
 
 export const answers = section('Requests and answers', {
   responseRole: {
@@ -24,31 +24,31 @@ export const answers = section('Requests and answers', {
     'raw_logprobs',
     'What log probabilities mean: before or after penalties and the like.',
   ),
-  maxNSequences: plannedQuietly(integer({ min: 1 }), 16_384, 'Most answers that one request may ask for.', {
+  maxNSequences: acts(integer({ min: 1 }), 16_384, 'Most answers that one request may ask for.', {
     env: ['VLLM_MAX_N_SEQUENCES', 'MAX_N_SEQUENCES'],
     unit: 'sequences',
   }),
-  generationConfig: planned(
+  generationConfig: acts(
     text('auto|vllm|FOLDER'),
     'auto',
     "Defaults of sampling: auto is the model's `generation_config.json`, vllm is none, else a folder with such a file.",
   ),
-  overrideGenerationConfig: planned(json(), null, 'Defaults of sampling that go before those of GENERATION_CONFIG.', {
+  overrideGenerationConfig: acts(json(), null, 'Defaults of sampling that go before those of GENERATION_CONFIG.', {
     unsetWords: ['{}'],
   }),
-  chatTemplateContentFormat: planned(
+  chatTemplateContentFormat: acts(
     choice(['auto', 'string', 'openai']),
     'auto',
     'Whether templates get message content as text or as a list of parts; auto looks at the template.',
   ),
-  trustRequestChatTemplate: planned(boolean(), false, 'Let requests bring a chat template of their own.'),
-  defaultChatTemplateKwargs: planned(json(), null, 'Variables for the chat template; those of a request go before.', {
+  trustRequestChatTemplate: acts(boolean(), false, 'Let requests bring a chat template of their own.'),
+  defaultChatTemplateKwargs: acts(json(), null, 'Variables for the chat template; those of a request go before.', {
     unsetWords: ['{}'],
   }),
-  returnTokensAsTokenIds: planned(boolean(), false, 'Show tokens in log probabilities as `token_id:N`.'),
-  enablePromptTokensDetails: planned(boolean(), false, 'Say in the usage how many prompt tokens were cached.'),
-  enableForceIncludeUsage: planned(boolean(), false, 'Send the usage with every stream.'),
-  enablePerRequestMetrics: planned(boolean(), false, 'Say in the answer how long its parts took.'),
+  returnTokensAsTokenIds: acts(boolean(), false, 'Show tokens in log probabilities as `token_id:N`.'),
+  enablePromptTokensDetails: acts(boolean(), false, 'Say in the usage how many prompt tokens were cached.'),
+  enableForceIncludeUsage: acts(boolean(), false, 'Send the usage with every stream.'),
+  enablePerRequestMetrics: acts(boolean(), false, 'Say in the answer how long its parts took.'),
   enablePromptEmbeds: planned(boolean(), false, 'Take embeddings instead of a prompt.'),
   fingerprintMode: planned(
     choice(['full', 'hash', 'custom', 'none']),

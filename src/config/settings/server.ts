@@ -34,36 +34,39 @@ export const server = section('Server', {
     description: 'Names under which the model is served; answers carry the first.',
   },
   maxRequestBodyBytes: acts(integer({ min: 1 }), 32 * 2 ** 20, 'Larger request bodies are refused.', { unit: 'bytes' }),
-  rootPath: planned(text('PATH'), null, 'Path in front of all routes when a proxy does not remove it.'),
-  allowedOrigins: planned(list('ORIGIN,...'), ['*'], 'Origins of web pages that may call the server; * is any.'),
-  allowedMethods: planned(list('METHOD,...'), ['*'], 'Methods that web pages may use; * is any.'),
-  allowedHeaders: planned(list('HEADER,...'), ['*'], 'Headers that web pages may send; * is any.'),
-  allowCredentials: planned(boolean(), false, 'Let web pages send cookies and the like.'),
-  enableRequestIdHeaders: planned(
+  rootPath: acts(
+    text('PATH'),
+    null,
+    'Path in front of all routes when a proxy does not remove it; without it they answer too.',
+  ),
+  allowedOrigins: acts(list('ORIGIN,...'), ['*'], 'Origins of web pages that may call the server; * is any.'),
+  allowedMethods: acts(list('METHOD,...'), ['*'], 'Methods that web pages may use; * is any.'),
+  allowedHeaders: acts(list('HEADER,...'), ['*'], 'Headers that web pages may send; * is any.'),
+  allowCredentials: acts(boolean(), false, 'Let web pages send cookies and the like.'),
+  enableRequestIdHeaders: acts(
     boolean(),
     false,
-    'Answer with an X-Request-Id header: the one that came, else a new one.',
+    'Give every answer an X-Request-Id header: the one that came, else a new one. Generations always have it.',
   ),
-  sseKeepAliveMs: plannedQuietly(
-    integer({ min: 0 }),
-    10_000,
-    'How often a silent stream sends a comment; 0 is never.',
-    {
-      unit: 'milliseconds',
-    },
-  ),
-  slowReaderTimeoutMs: plannedQuietly(
+  sseKeepAliveMs: acts(integer({ min: 0 }), 10_000, 'How often a silent stream sends a comment; 0 is never.', {
+    unit: 'milliseconds',
+  }),
+  slowReaderTimeoutMs: acts(
     integer({ min: 0 }),
     30_000,
     'A reader of a stream that takes nothing for so long is given up; 0 is never.',
     { unit: 'milliseconds' },
   ),
-  disableFastapiDocs: plannedQuietly(boolean(), false, 'Leave out the OpenAPI document and its page.'),
+  disableFastapiDocs: acts(boolean(), false, 'Leave out the OpenAPI document and its page.'),
   enableOfflineDocs: noEffect(boolean(), false, 'The page for the OpenAPI document never needs the internet here.'),
-  enableTokenizerInfoEndpoint: planned(boolean(), false, 'Serve /tokenizer_info, which shows the chat template.'),
+  enableTokenizerInfoEndpoint: acts(
+    boolean(),
+    false,
+    'Serve /tokenizer_info: what clients that tokenise themselves must know.',
+  ),
   enableServerLoadTracking: noEffect(boolean(), false, 'The number of running requests is always counted here.'),
-  sslKeyfile: planned(text('FILE'), null, 'Private key for HTTPS.'),
-  sslCertfile: planned(text('FILE'), null, 'Certificate for HTTPS.'),
+  sslKeyfile: acts(text('FILE'), null, 'Private key for HTTPS.'),
+  sslCertfile: acts(text('FILE'), null, 'Certificate for HTTPS.'),
   sslCaCerts: planned(text('FILE'), null, 'Certificates of authorities that sign the clients.'),
   sslCertReqs: planned(choice([0, 1, 2]), 0, 'Whether clients need a certificate: 0 no, 1 optional, 2 yes.'),
   sslCiphers: planned(text('CIPHERS'), null, 'Cipher suites for HTTPS.'),
@@ -96,36 +99,45 @@ export const load = section('Load and shutdown', {
     'How long running requests may go on after SIGTERM or Ctrl-C before they are aborted.',
     { unit: 'seconds' },
   ),
-  drainDelay: plannedQuietly(
+  drainDelay: acts(
     decimal({ min: 0 }),
     5,
-    'How long new requests are still taken after SIGTERM, while readiness says no already.',
+    'How long new requests are still taken after SIGTERM, while readiness says no already. Ctrl-C does not wait.',
     { unit: 'seconds' },
   ),
-  maxConcurrency: plannedQuietly(integer({ min: 1 }), 300, 'Most requests or jobs at once; further ones wait.', {
-    unit: 'requests',
-  }),
-  maxNumQueuedReqs: plannedQuietly(
+  maxConcurrency: plannedQuietly(
+    integer({ min: 1 }),
+    300,
+    'Most jobs at once; further ones wait. Requests over HTTP have MAX_NUM_QUEUED_REQS.',
+    {
+      unit: 'requests',
+    },
+  ),
+  maxNumQueuedReqs: acts(
     integer({ min: 1 }),
     null,
-    'Most requests in flight, waiting or running; further ones are answered with 503.',
-    { unit: 'requests', unsetWords: ['0', '-1'] },
+    'Most sequences in flight, waiting or running; further requests are answered with 503.',
+    { unit: 'sequences', unsetWords: ['0', '-1'], defaultText: 'twice MAX_NUM_SEQS, at least 64' },
   ),
-  maxNumQueuedTokens: plannedQuietly(
+  maxNumQueuedTokens: acts(
     integer({ min: 1 }),
     null,
     'Most prompt tokens that wait to be computed; further requests are answered with 503.',
-    { unit: 'tokens', unsetWords: ['0', '-1'] },
+    { unit: 'tokens', unsetWords: ['0', '-1'], defaultText: 'twice the KV cache, at least 4 contexts' },
   ),
-  portHealth: plannedQuietly(integer({ min: 0, max: 65535 }), null, 'Port for health checks alone.', {
+  portHealth: acts(integer({ min: 0, max: 65535 }), null, 'Port on which probes and metrics alone are answered.', {
     defaultText: 'PORT',
     sameAs: 'port',
   }),
-  healthCheckPath: plannedQuietly(text('PATH'), '/ping', 'Path for the health checks of a load balancer.'),
-  requestTimeout: plannedQuietly(
+  healthCheckPath: acts(
+    text('PATH'),
+    '/ping',
+    'Path for the health checks of a load balancer; it answers as /ping does and needs no key.',
+  ),
+  requestTimeout: acts(
     decimal({ min: 0, isMinOpen: true }),
     3600,
-    'Longest time that one request may take.',
+    'Longest time that one generation may take; then it is ended with 408.',
     {
       unit: 'seconds',
     },

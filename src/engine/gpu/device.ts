@@ -194,11 +194,13 @@ export class GpuDevice {
    */
   kernel(source: KernelSource): Kernel {
     const { entry, params, layout } = source;
-    const label = `${entry.replace('.wgsl', '')}(${Object.entries(params)
-      .map(([name, value]) => `${name}=${value}`)
-      .join(' ')})`;
-    const cached = this.kernels.get(label);
+    // Asked for at every dispatch: the key is cheaper to build than the label. An entry's parameters come in one order.
+    let key: string = entry;
+    for (const name in params) key += `,${params[name]}`;
+    const cached = this.kernels.get(key);
     if (cached) return cached;
+    const values = Object.entries(params).map(([name, value]) => `${name}=${value}`);
+    const label = `${entry.replace('.wgsl', '')}(${values.join(' ')})`;
     const code = preprocess({ ...source, structs: layout ? { [layout.name]: layout.wgsl } : {} });
     const dump = process.env.DUMP_WGSL;
     if (dump && label.startsWith(dump)) console.error(`// ${label}\n${code}`);
@@ -226,7 +228,7 @@ export class GpuDevice {
     const storage = bindings.filter((binding) => binding.type !== 'uniform');
     const paramsBinding = uniform && layout ? { index: uniform.index, layout } : null;
     const kernel = new Kernel(label, code, pipeline, bindGroupLayout, storage, paramsBinding, device);
-    this.kernels.set(label, kernel);
+    this.kernels.set(key, kernel);
     return kernel;
   }
 

@@ -31,19 +31,14 @@ export function parseBindings(code: string, label: string): BindingDeclaration[]
   return found;
 }
 
-/** A buffer, or part of one, to bind. */
-export interface BoundRange {
-  readonly buffer: GpuBuffer;
-  /** Units: bytes; a multiple of the device's alignment. */
-  readonly offset: number;
-  readonly bytes: number;
-}
-
-export type Bindable = GpuBuffer | BoundRange;
+/** Bind groups by the ids of their buffers, one level per binding: cheaper than any key that had to be built. */
+type GroupTree = Map<number, GroupTree | GPUBindGroup>;
 
 /** Compiled kernel with its cache of bind groups. */
 export class Kernel {
-  private readonly groups = new Map<string, GPUBindGroup>();
+  private readonly groups: GroupTree = new Map();
+  /** Number of bind groups made so far; a steady step makes none. */
+  numBindGroups = 0;
 
   constructor(
     readonly label: string,
@@ -56,38 +51,48 @@ export class Kernel {
     private readonly device: GPUDevice,
   ) {}
 
-  /** Number of bind groups made so far; a steady step makes none. */
-  get numBindGroups(): number {
-    return this.groups.size;
+  /** The bind group for these buffers. Throws: Error when one is missing or not declared. */
+  bindGroup(buffers: Readonly<Record<string, GpuBuffer>>, paramsBuffer: GpuBuffer): GPUBindGroup {
+    let tree = this.groups;
+    const last = this.storage.length - 1;
+    for (let i = 0; i < last; i++) {
+      const { id } = this.bufferFor(i, buffers);
+      let next = tree.get(id) as GroupTree | undefined;
+      if (!next) {
+        next = new Map();
+        tree.set(id, next);
+      }
+      tree = next;
+    }
+    const leaf = this.bufferFor(last, buffers).id;
+    let group = tree.get(leaf) as GPUBindGroup | undefined;
+    if (!group) {
+      group = this.makeGroup(buffers, paramsBuffer);
+      tree.set(leaf, group);
+    }
+    return group;
   }
 
-  /** The bind group for these buffers. Throws: Error when one is missing or not declared. */
-  bindGroup(buffers: Readonly<Record<string, Bindable>>, paramsBuffer: GpuBuffer): GPUBindGroup {
-    let key = '';
-    for (const { name } of this.storage) {
-      const bound = buffers[name];
-      if (!bound) throw new Error(`${this.label}: nothing is bound to ${name}`);
-      key += 'buffer' in bound ? `${bound.buffer.id}+${bound.offset}:${bound.bytes},` : `${bound.id},`;
-    }
-    const cached = this.groups.get(key);
-    if (cached) return cached;
+  private bufferFor(index: number, buffers: Readonly<Record<string, GpuBuffer>>): GpuBuffer {
+    const { name } = this.storage[index] as BindingDeclaration;
+    const buffer = buffers[name];
+    if (!buffer) throw new Error(`${this.label}: nothing is bound to ${name}`);
+    return buffer;
+  }
+
+  private makeGroup(buffers: Readonly<Record<string, GpuBuffer>>, paramsBuffer: GpuBuffer): GPUBindGroup {
     for (const name of Object.keys(buffers)) {
       if (!this.storage.some((binding) => binding.name === name)) throw new Error(`${this.label}: no binding ${name}`);
     }
-    const entries: GPUBindGroupEntry[] = this.storage.map(({ name, index }) => {
-      const bound = buffers[name] as Bindable;
-      const resource =
-        'buffer' in bound
-          ? { buffer: bound.buffer.raw, offset: bound.offset, size: bound.bytes }
-          : { buffer: bound.raw };
-      return { binding: index, resource };
-    });
+    const entries: GPUBindGroupEntry[] = this.storage.map(({ index }, i) => ({
+      binding: index,
+      resource: { buffer: this.bufferFor(i, buffers).raw },
+    }));
     if (this.params) {
       const { index, layout } = this.params;
       entries.push({ binding: index, resource: { buffer: paramsBuffer.raw, offset: 0, size: layout.bytes } });
     }
-    const group = this.device.createBindGroup({ label: this.label, layout: this.layout, entries });
-    this.groups.set(key, group);
-    return group;
+    this.numBindGroups++;
+    return this.device.createBindGroup({ label: this.label, layout: this.layout, entries });
   }
 }

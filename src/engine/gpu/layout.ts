@@ -13,8 +13,8 @@ export interface StructLayout<Fields extends Record<string, FieldType> = Record<
   /** Size rounded up to 16, as uniform buffers want. Units: bytes. */
   readonly bytes: number;
   readonly wgsl: string;
-  /** Writes all fields at `byteOffset`. Mutates: view. */
-  write(view: DataView, byteOffset: number, values: { readonly [K in keyof Fields]: number }): void;
+  /** Writes all fields from word `at` on, into two views of the same memory. Mutates: the memory. */
+  write(words: Uint32Array, floats: Float32Array, at: number, values: { readonly [K in keyof Fields]: number }): void;
 }
 
 /** Declares a struct by name and fields in order. */
@@ -23,20 +23,19 @@ export function struct<const Fields extends Record<string, FieldType>>(
   fields: Fields,
 ): StructLayout<Fields> {
   const entries = Object.entries(fields);
+  const names = Object.keys(fields) as (keyof Fields)[];
+  const isFloat = names.map((name) => fields[name] === 'f32');
   const wgsl = `struct ${name} {\n${entries.map(([field, type]) => `  ${field}: ${type},`).join('\n')}\n}`;
   return {
     name,
     fields,
     bytes: Math.ceil((entries.length * 4) / 16) * 16,
     wgsl,
-    write(view, byteOffset, values) {
-      let at = byteOffset;
-      for (const [field, type] of entries) {
-        const value = values[field as keyof Fields];
-        if (type === 'u32') view.setUint32(at, value, true);
-        else if (type === 'i32') view.setInt32(at, value, true);
-        else view.setFloat32(at, value, true);
-        at += 4;
+    write(words, floats, at, values) {
+      for (let i = 0; i < names.length; i++) {
+        const value = values[names[i] as keyof Fields];
+        if (isFloat[i]) floats[at + i] = value;
+        else words[at + i] = value;
       }
     },
   };

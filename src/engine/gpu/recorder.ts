@@ -6,7 +6,7 @@
  */
 import type { GpuBuffer } from './buffer.ts';
 import { BufferUsage, type GpuDevice } from './device.ts';
-import type { Bindable, Kernel } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
 
 /** Room for parameters besides the arrays. Units: bytes. */
 const PARAMS_BYTES = 512 * 1024;
@@ -16,8 +16,8 @@ export class Recorder {
   /** Bind this as `step` to read the arrays added by {@link words}. */
   readonly arena: GpuBuffer;
   private readonly bytes: Uint8Array;
-  private readonly view: DataView;
   private readonly asWords: Uint32Array;
+  private readonly asFloats: Float32Array;
   private readonly paramAlignment: number;
   private readonly dynamicOffset = new Uint32Array(1);
   private used = 0;
@@ -36,8 +36,8 @@ export class Recorder {
     const capacity = Math.ceil(arrayBytes / 256) * 256 + PARAMS_BYTES;
     this.arena = device.createBuffer('step arena', capacity, BufferUsage.uniform);
     this.bytes = new Uint8Array(this.arena.bytes);
-    this.view = new DataView(this.bytes.buffer);
     this.asWords = new Uint32Array(this.bytes.buffer);
+    this.asFloats = new Float32Array(this.bytes.buffer);
     this.paramAlignment = Math.max(16, device.limits.minUniformBufferOffsetAlignment);
   }
 
@@ -62,7 +62,7 @@ export class Recorder {
   /** Adds a dispatch. Grid in workgroups; a zero dimension is skipped. */
   dispatch(
     kernel: Kernel,
-    buffers: Readonly<Record<string, Bindable>>,
+    buffers: Readonly<Record<string, GpuBuffer>>,
     params: Readonly<Record<string, number>> | null,
     x: number,
     y = 1,
@@ -78,7 +78,7 @@ export class Recorder {
     if (kernel.params) {
       const { layout } = kernel.params;
       const at = this.reserve(layout.bytes, this.paramAlignment);
-      layout.write(this.view, at, params ?? {});
+      layout.write(this.asWords, this.asFloats, at / 4, params ?? {});
       this.dynamicOffset[0] = at;
       pass.setBindGroup(0, group, this.dynamicOffset, 0, 1);
     } else {

@@ -4,7 +4,7 @@
  * Owns the record. The hot path: numeric handles, no strings, no intermediate objects.
  * Next: `client.ts` (who reads it), `server.ts` (who writes it).
  */
-import type { EngineStats, FinishReason, TokenEvent, TokenLogprobs } from '../types.ts';
+import type { EngineStats, FinishReason, PromptLogprobs, TokenEvent, TokenLogprobs } from '../types.ts';
 import { ByteReader, type ByteWriter, FrameError } from './bytes.ts';
 import { beginFrame, FrameType, finishFrame } from './frames.ts';
 
@@ -12,6 +12,8 @@ import { beginFrame, FrameType, finishFrame } from './frames.ts';
 const finishReasons: readonly (FinishReason | null)[] = [null, 'stop', 'length', 'abort'];
 const FLAG_STOP_TOKEN = 1;
 const FLAG_LOGPROBS = 2;
+const FLAG_PROMPT_LOGPROBS = 4;
+const FLAG_START = 8;
 
 export interface HandledEvent {
   readonly handle: number;
@@ -26,9 +28,19 @@ export function encodeStepFrame(stats: EngineStats, events: readonly HandledEven
     writer.u32(handle);
     writer.i32(event.tokenId);
     writer.u8(finishReasons.indexOf(event.finishReason));
-    writer.u8((event.stopTokenId === null ? 0 : FLAG_STOP_TOKEN) | (event.logprobs === null ? 0 : FLAG_LOGPROBS));
+    writer.u8(
+      (event.stopTokenId === null ? 0 : FLAG_STOP_TOKEN) |
+        (event.logprobs === null ? 0 : FLAG_LOGPROBS) |
+        (event.promptLogprobs === undefined ? 0 : FLAG_PROMPT_LOGPROBS) |
+        (event.start === undefined ? 0 : FLAG_START),
+    );
     if (event.stopTokenId !== null) writer.u32(event.stopTokenId);
     if (event.logprobs !== null) writeLogprobs(writer, event.logprobs);
+    if (event.promptLogprobs !== undefined) writePromptLogprobs(writer, event.promptLogprobs);
+    if (event.start !== undefined) {
+      writer.f64(event.start.queueMs);
+      writer.u32(event.start.cachedTokens);
+    }
   }
   return finishFrame(FrameType.step, writer);
 }
@@ -49,7 +61,10 @@ export function decodeStep(payload: Uint8Array, visit: (handle: number, event: T
     const flags = reader.u8();
     const stopTokenId = flags & FLAG_STOP_TOKEN ? reader.u32() : null;
     const logprobs = flags & FLAG_LOGPROBS ? readLogprobs(reader) : null;
-    visit(handle, { tokenId, logprobs, finishReason, stopTokenId });
+    let event: TokenEvent = { tokenId, logprobs, finishReason, stopTokenId };
+    if (flags & FLAG_PROMPT_LOGPROBS) event = { ...event, promptLogprobs: readPromptLogprobs(reader) };
+    if (flags & FLAG_START) event = { ...event, start: { queueMs: reader.f64(), cachedTokens: reader.u32() } };
+    visit(handle, event);
   }
   reader.assertEnd();
   return stats;
@@ -88,6 +103,21 @@ function readLogprobs(reader: ByteReader): TokenLogprobs {
   return { logprob, top };
 }
 
+function writePromptLogprobs(writer: ByteWriter, tokens: readonly PromptLogprobs[]): void {
+  writer.u32(tokens.length);
+  for (const token of tokens) {
+    writer.u32(token.rank);
+    writeLogprobs(writer, token);
+  }
+}
+
+function readPromptLogprobs(reader: ByteReader): PromptLogprobs[] {
+  const count = reader.u32();
+  const tokens: PromptLogprobs[] = [];
+  for (let index = 0; index < count; index++) tokens.push({ rank: reader.u32(), ...readLogprobs(reader) });
+  return tokens;
+}
+
 function writeStats(writer: ByteWriter, stats: EngineStats): void {
   writer.f64(stats.numRunning);
   writer.f64(stats.numWaiting);
@@ -100,11 +130,16 @@ function writeStats(writer: ByteWriter, stats: EngineStats): void {
   writer.f64(stats.prefixQueryTokens);
   writer.f64(stats.prefixHitTokens);
   writer.f64(stats.hostStepMs);
+  const sizes = stats.stepSizes;
+  writer.u8(sizes?.counts.length ?? 0);
+  if (sizes === undefined) return;
+  for (const count of sizes.counts) writer.f64(count);
+  writer.f64(sizes.totalTokens);
 }
 
 /** Property order is reading order. */
 function readStats(reader: ByteReader): EngineStats {
-  return {
+  const stats: EngineStats = {
     numRunning: reader.f64(),
     numWaiting: reader.f64(),
     numBlocks: reader.f64(),
@@ -117,4 +152,8 @@ function readStats(reader: ByteReader): EngineStats {
     prefixHitTokens: reader.f64(),
     hostStepMs: reader.f64(),
   };
+  const numClasses = reader.u8();
+  if (numClasses === 0) return stats;
+  const counts = Array.from({ length: numClasses }, () => reader.f64());
+  return { ...stats, stepSizes: { counts, totalTokens: reader.f64() } };
 }

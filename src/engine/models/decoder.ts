@@ -41,27 +41,32 @@ export class Decoder {
 
   /** Records the step; returns the logits of the wanted rows. Shapes: [numLogitRows, V]. */
   record(step: StepInput): Tensor {
+    this.recordLayers(step);
+    return this.recordLogits(step.logitRows, step.numLogitRows);
+  }
+
+  /** Records the step up to the last layer. Its rows stay until the next step: {@link recordLogits} may be called for any of them. */
+  recordLayers(step: StepInput): void {
     const { context, spec, weights, activations } = this;
-    const { hidden, lastRows, logits } = activations;
     recordEmbed(context, {
       table: weights.embedding,
       tokenIds: step.tokenIds,
       numTokens: step.numTokens,
-      y: hidden,
+      y: activations.hidden,
     });
     spec.layers.forEach((layer, i) => {
       this.recordLayer(step, layer, weights.layers[i] as LayerWeights, this.caches[i] as LayerCache);
     });
-    if (step.numLogitRows === 0) return logits;
-    recordRmsNorm(context, {
-      x: hidden,
-      weight: weights.finalNorm,
-      y: lastRows,
-      numRows: step.numLogitRows,
-      rowList: step.logitRows,
-      eps: spec.normEps,
-    });
-    recordMatmul(context, { x: lastRows, weight: weights.head, y: logits, numRows: step.numLogitRows });
+  }
+
+  /** Records the logits of token rows. Shapes: [numRows, V]. Limits: as many rows as the logits have room for. */
+  recordLogits(rowList: StepArray, numRows: number): Tensor {
+    const { context, spec, weights } = this;
+    const { hidden, lastRows, logits } = this.activations;
+    if (numRows === 0) return logits;
+    const eps = spec.normEps;
+    recordRmsNorm(context, { x: hidden, weight: weights.finalNorm, y: lastRows, numRows, rowList, eps });
+    recordMatmul(context, { x: lastRows, weight: weights.head, y: logits, numRows });
     return logits;
   }
 

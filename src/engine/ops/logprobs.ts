@@ -1,8 +1,8 @@
 /**
- * Log-probabilities of raw logits: each row's log-sum-exp and its n most probable tokens, exact and in order.
+ * Log-probabilities of raw logits: each row's log-sum-exp, its n most probable tokens in exact order, and the rank of a given token.
  *
- * Owns the layout of a sampled row's record, which this op and `sample.ts` fill together. Shaders: logprobs-blocks.wgsl,
- * logprobs-top.wgsl. Next: `sample.ts` (records it before the logits are edited), `sample-records.ts` (reads the records).
+ * Owns the layout of a row's record, which this op and `sample.ts` fill together. Shaders: logprobs-blocks.wgsl, logprobs-top.wgsl,
+ * logprobs-target.wgsl. Next: `sample.ts` (records it before the logits are edited), `sample-records.ts` (reads the records).
  */
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { GpuDevice } from '../gpu/device.ts';
@@ -16,6 +16,8 @@ const logprobsParams = struct('LogprobsParams', {
   chunks: 'u32',
   num_logprobs: 'u32',
   record_words: 'u32',
+  first_record: 'u32',
+  targets: 'u32',
 });
 
 /** Invocations of a workgroup that walks a row of logits, and the logits that one walks. Both are fixed in scratch layouts. */
@@ -25,7 +27,7 @@ export const SAMPLE_CHUNK = 4096;
 /** Most entries of a top list. */
 export const MAX_LOGPROBS = 20;
 
-/** Words of a row's record: token id, raw logprob, then n ids and n logprobs. `maxLogprobs`: the largest n of the step, or -1. */
+/** Words of a row's record: token id (or rank of a given token), its raw logprob, then n ids and n logprobs. `maxLogprobs`: the largest n of the step, or -1. */
 export function recordWords(maxLogprobs: number): number {
   return 2 + 2 * Math.max(0, maxLogprobs);
 }
@@ -62,6 +64,10 @@ export interface LogprobsArgs {
   /** See {@link recordWords}: the stride of `records`. */
   readonly recordWords: number;
   readonly records: GpuBuffer;
+  /** Record of row 0; 0 unless said otherwise. */
+  readonly firstRecord?: number;
+  /** A token id per row whose rank and logprob go into words 0 and 1. Then no row may be skipped. */
+  readonly targets?: StepArray;
   readonly scratch: LogprobsScratch;
 }
 
@@ -80,10 +86,16 @@ export function recordLogprobs(context: OpContext, args: LogprobsArgs): void {
     chunks,
     num_logprobs: args.numLogprobs,
     record_words: args.recordWords,
+    first_record: args.firstRecord ?? 0,
+    targets: args.targets ?? 0,
   };
   const shared = { step, logits: logits.buffer, stats: scratch.stats, blocks: scratch.blocks };
   const blocks = variant(context, 'logprobs-blocks.wgsl', variantParams, logprobsParams);
   context.recorder.dispatch(blocks, shared, params, chunks, numRows);
   const top = variant(context, 'logprobs-top.wgsl', variantParams, logprobsParams);
-  context.recorder.dispatch(top, { ...shared, log_sums: scratch.logSums, records: args.records }, params, numRows);
+  const results = { log_sums: scratch.logSums, records: args.records };
+  context.recorder.dispatch(top, { ...shared, ...results }, params, numRows);
+  if (args.targets === undefined) return;
+  const target = variant(context, 'logprobs-target.wgsl', { WG: SAMPLE_WG, SUBGROUPS: false }, logprobsParams);
+  context.recorder.dispatch(target, { step, logits: logits.buffer, ...results }, params, numRows);
 }

@@ -1,9 +1,11 @@
 /**
  * Sampling: edited logits, truncation, one token per row, and its record for the read-back.
  *
- * Owns the order of the dispatches: raw logprobs, masks, edits (bias, bans, penalties), min-p, top-k, top-p, draw, pick. Stages that no
- * row needs are not dispatched, and neighbours never change a row's result. Shaders: sample-*.wgsl, one per stage.
- * Next: `sampling/prepare.ts` (who fills a {@link SampleBatch}), `sample-records.ts` (reads the result).
+ * Owns the order of the dispatches: raw logprobs, masks, edits (bias, bans, penalties), top-n-sigma, min-p, top-k, typical, top-p, XTC,
+ * dynamic temperature, draw, pick; or Mirostat in place of all from top-n-sigma on. Stages that no row needs are not dispatched, and
+ * neighbours never change a row's result. Shaders: sample-*.wgsl, one per stage.
+ * Next: `sample-extras.ts` (the stages that few rows use), `sampling/prepare.ts` (who fills a {@link SampleBatch}), `sample-records.ts`
+ * (reads the result).
  */
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { GpuDevice } from '../gpu/device.ts';
@@ -20,10 +22,19 @@ import {
   SAMPLE_CHUNK,
   SAMPLE_WG,
 } from './logprobs.ts';
+import type { SampleBatch } from './sample-batch.ts';
+import {
+  allocateExtraScratch,
+  type ExtraScratch,
+  type ExtraShader,
+  Extras,
+  type StageEntries,
+  usesExtras,
+} from './sample-extras.ts';
 import type { SampleReadback } from './sample-records.ts';
-import type { Tensor } from './tensor.ts';
+import type { StepArray, Tensor } from './tensor.ts';
 
-/** Of all stages; each shader uses what it needs. `temperature` to `mask_rows` are offsets of arrays in the step's arena. */
+/** Of all stages; each shader uses what it needs. `temperature` to `mask_rows`, and `stage`, are offsets of arrays in the step's arena. */
 const sampleParams = struct('SampleParams', {
   vocab: 'u32',
   stride: 'u32',
@@ -32,6 +43,7 @@ const sampleParams = struct('SampleParams', {
   record_words: 'u32',
   digit: 'u32',
   temperature: 'u32',
+  draw_temperature: 'u32',
   log_min_p: 'u32',
   top_k: 'u32',
   top_p: 'u32',
@@ -42,48 +54,12 @@ const sampleParams = struct('SampleParams', {
   edit_start: 'u32',
   mask_rows: 'u32',
   mask_words: 'u32',
+  stage: 'u32',
 });
 
 /** Digits of the radix search and its slots per digit, as in sample-search.wgsl. */
 const NUM_DIGITS = 5;
 const BIN_SLOTS = 129;
-
-/** What the rows of a step ask for. Limits: arrays may be longer than their shape; the counts rule. */
-export interface SampleBatch {
-  readonly numRows: number;
-  /** 0 = greedy: no noise, no truncation. Shapes: [rows], as all down to `numLogprobs`. */
-  readonly temperature: Float32Array;
-  /** Natural logarithm of min-p; -1e30 or less = off. */
-  readonly logMinP: Float32Array;
-  /** 0 = off, else at most the vocabulary. */
-  readonly topK: Uint32Array;
-  /** 1 = off. */
-  readonly topP: Float32Array;
-  readonly seedLow: Uint32Array;
-  readonly seedHigh: Uint32Array;
-  /** Position of the token to sample in its sequence: with the seed it determines the noise. */
-  readonly counter: Uint32Array;
-  /** -1 = none, 0 = the sampled token's, n = also the n most probable tokens'. */
-  readonly numLogprobs: Int32Array;
-  /** Row r has the edits editStart[r] to editStart[r + 1] - 1; a token at most once. Shapes: [rows + 1]. */
-  readonly editStart: Uint32Array;
-  readonly numEdits: number;
-  /** Most edits of one row. */
-  readonly maxEdits: number;
-  /** Token, then as f32 bits: bias (-1e30 or less = ban), repetition penalty (1 = none), penalty to subtract. Shapes: [numEdits][4]. */
-  readonly edits: Uint32Array<ArrayBuffer>;
-  readonly numMasks: number;
-  /** The row of each mask, at most one per row. Shapes: [numMasks]. */
-  readonly maskRows: Uint32Array;
-  /** A bit per token, lowest first; 0 = not allowed. Shapes: [numMasks][ceil(V / 32)]. */
-  readonly masks: Uint32Array<ArrayBuffer>;
-  /** True when some row has it on. */
-  readonly usesMinP: boolean;
-  readonly usesTopK: boolean;
-  readonly usesTopP: boolean;
-  /** Largest `numLogprobs`. Limits: {@link MAX_LOGPROBS}. */
-  readonly maxLogprobs: number;
-}
 
 /** Buffers of sampling, for a number of rows and a vocabulary. Edits, saved logits and masks grow with what is asked for. */
 export interface SampleScratch {
@@ -91,11 +67,12 @@ export interface SampleScratch {
   readonly vocab: number;
   readonly logprobs: LogprobsScratch;
   readonly peaks: GpuBuffer;
-  /** Shapes: [maxRows] (largest logit as f32 bits, order key of the lowest logit kept). */
+  /** Shapes: [maxRows][4], see kept.wgsl. */
   readonly limits: GpuBuffer;
   readonly bins: GpuBuffer;
   readonly intervals: GpuBuffer;
   readonly best: GpuBuffer;
+  readonly extras: ExtraScratch;
   /** What is read back: see {@link recordWords}. */
   readonly records: GpuBuffer;
   edits: GpuBuffer;
@@ -111,11 +88,13 @@ export function allocateSampleScratch(device: GpuDevice, maxRows: number, vocab:
     vocab,
     logprobs: allocateLogprobsScratch(device, maxRows, vocab),
     peaks: device.createBuffer('sample peaks', parts * 4),
-    limits: device.createBuffer('sample limits', maxRows * 8),
+    limits: device.createBuffer('sample limits', maxRows * 16),
     bins: device.createBuffer('sample bins', isFused ? 16 : 2 * parts * BIN_SLOTS * 4),
     intervals: device.createBuffer('sample intervals', maxRows * 8 * 16),
     best: device.createBuffer('sample best', parts * 8),
-    records: device.createBuffer('sample records', maxRows * recordWords(MAX_LOGPROBS) * 4),
+    extras: allocateExtraScratch(device, maxRows, vocab),
+    // One word more for a surprise.
+    records: device.createBuffer('sample records', maxRows * (recordWords(MAX_LOGPROBS) + 1) * 4),
     edits: device.createBuffer('sample edits', 1024 * 16),
     saved: device.createBuffer('sample saved', 1024 * 4),
     masks: device.createBuffer('sample masks', 16),
@@ -144,13 +123,21 @@ export function recordSample(context: OpContext, args: SampleArgs): SampleReadba
   if (batch.maxLogprobs >= 0) stages.logprobs();
   if (batch.numMasks > 0) stages.masks();
   if (batch.numEdits > 0) stages.edits();
-  const isTruncated = batch.usesMinP || batch.usesTopK || batch.usesTopP;
+  const extras = usesExtras(batch.stages) ? stages.extras() : null;
+  const isTruncated = batch.usesMinP || batch.usesTopK || batch.usesTopP || extras !== null;
   if (isTruncated) stages.floor();
-  if (batch.usesTopK) stages.search(false);
-  if (batch.usesTopP) stages.search(true);
+  extras?.sigma();
+  if (batch.usesTopK) stages.search('top-k');
+  extras?.typical();
+  if (batch.usesTopP) stages.search('top-p');
+  extras?.xtc();
+  extras?.dynatemp();
+  extras?.mirostat();
   stages.draw(isTruncated);
   stages.pick(batch.maxLogprobs >= 0);
-  const words = recordWords(batch.maxLogprobs);
+  extras?.surprise();
+  const words = wordsPerRecord(batch);
+  const { mirostat, feedback } = batch.stages;
   return {
     buffer: scratch.records,
     bytes: numRows * words * 4,
@@ -158,7 +145,12 @@ export function recordSample(context: OpContext, args: SampleArgs): SampleReadba
     vocab,
     recordWords: words,
     numLogprobs: batch.maxLogprobs >= 0 ? batch.numLogprobs.slice(0, numRows) : null,
+    surprises: feedback.map((taker, i) => ({ row: mirostat.words[i * 4] ?? 0, taker })),
   };
+}
+
+function wordsPerRecord({ maxLogprobs, stages }: SampleBatch): number {
+  return recordWords(maxLogprobs) + (stages.mirostat.count > 0 ? 1 : 0);
 }
 
 type Params = { -readonly [K in keyof typeof sampleParams.fields]: number };
@@ -167,6 +159,7 @@ type Params = { -readonly [K in keyof typeof sampleParams.fields]: number };
 class Stages {
   private readonly params: Params;
   private readonly chunks: number;
+  private readonly entries = new Map<StageEntries, StepArray>();
 
   constructor(
     private readonly context: OpContext,
@@ -176,14 +169,16 @@ class Stages {
     const { numRows } = batch;
     const { recorder } = context;
     this.chunks = numChunks(scratch.vocab);
+    const temperature = recorder.words(batch.temperature, numRows);
     this.params = {
       vocab: scratch.vocab,
       stride: logits.stride,
       chunks: this.chunks,
       max_rows: scratch.maxRows,
-      record_words: recordWords(batch.maxLogprobs),
+      record_words: wordsPerRecord(batch),
       digit: 0,
-      temperature: recorder.words(batch.temperature, numRows),
+      temperature,
+      draw_temperature: batch.usesDrawTemperature ? recorder.words(batch.drawTemperature, numRows) : temperature,
       log_min_p: recorder.words(batch.logMinP, numRows),
       top_k: recorder.words(batch.topK, numRows),
       top_p: recorder.words(batch.topP, numRows),
@@ -194,7 +189,26 @@ class Stages {
       edit_start: recorder.words(batch.editStart, numRows + 1),
       mask_rows: recorder.words(batch.maskRows, batch.numMasks),
       mask_words: Math.ceil(scratch.vocab / 32),
+      stage: 0,
     };
+  }
+
+  extras(): Extras {
+    const { logits, prepared: batch, scratch } = this.args;
+    const { stages } = batch;
+    const { step, chunks } = this;
+    const { limits, records } = scratch;
+    return new Extras({
+      ...{ stages, scratch: scratch.extras, chunks, step, logits: logits.buffer, limits, records },
+      dispatch: (shader, rows, flags, buffers, x, y) => {
+        this.params.stage = this.entriesAt(rows);
+        this.dispatch(shader, flags, buffers, x, y);
+      },
+      searchBand: () => {
+        this.params.stage = this.entriesAt(stages.typical);
+        this.search('typical');
+      },
+    });
   }
 
   logprobs(): void {
@@ -234,28 +248,33 @@ class Stages {
     this.dispatch('sample-floor.wgsl', {}, { step: this.step, peaks, limits }, batch.numRows);
   }
 
-  /** `byMass`: top-p; otherwise top-k. */
-  search(byMass: boolean): void {
+  search(kind: 'top-k' | 'top-p' | 'typical'): void {
     const { logits, prepared: batch, scratch } = this.args;
     const isFused = this.chunks === 1;
-    const flags = { CHUNK: SAMPLE_CHUNK, MASS: byMass, FUSED: isFused };
-    const common = { step: this.step, logits: logits.buffer, limits: scratch.limits };
+    const isBand = kind === 'typical';
+    const count = isBand ? batch.stages.typical.count : batch.numRows;
+    const flags = { CHUNK: SAMPLE_CHUNK, MASS: kind !== 'top-k', BAND: isBand, FUSED: isFused };
+    const { bins, intervals, limits, extras } = scratch;
+    const common = { step: this.step, logits: logits.buffer, limits };
+    const buffers = isBand ? { ...common, centers: extras.centers } : common;
     if (isFused) {
-      this.dispatch('sample-search.wgsl', flags, common, 1, batch.numRows);
+      this.dispatch('sample-search.wgsl', flags, buffers, 1, count);
       return;
     }
-    const buffers = { ...common, bins: scratch.bins, intervals: scratch.intervals };
     for (let digit = 0; digit <= NUM_DIGITS; digit++) {
       this.params.digit = digit;
-      this.dispatch('sample-search.wgsl', flags, buffers, digit === NUM_DIGITS ? 1 : this.chunks, batch.numRows);
+      const x = digit === NUM_DIGITS ? 1 : this.chunks;
+      this.dispatch('sample-search.wgsl', flags, { ...buffers, bins, intervals }, x, count);
     }
   }
 
   draw(isTruncated: boolean): void {
     const { logits, prepared: batch, scratch } = this.args;
-    const flags = { CHUNK: SAMPLE_CHUNK, TRUNCATE: isTruncated };
+    const isDynamic = batch.stages.dynatemp.count > 0;
+    const flags = { CHUNK: SAMPLE_CHUNK, TRUNCATE: isTruncated, DYNAMIC: isDynamic };
     const buffers = { step: this.step, logits: logits.buffer, best: scratch.best };
-    const all = isTruncated ? { ...buffers, limits: scratch.limits } : buffers;
+    const kept = isTruncated ? { ...buffers, limits: scratch.limits } : buffers;
+    const all = isDynamic ? { ...kept, heats: scratch.extras.heats } : kept;
     this.dispatch('sample-draw.wgsl', flags, all, this.chunks, batch.numRows);
   }
 
@@ -267,12 +286,22 @@ class Stages {
     this.dispatch('sample-pick.wgsl', { LOGPROBS: withLogprobs }, buffers, batch.numRows);
   }
 
+  /** Where the entries of a stage stand in the arena; they are added at the first call. */
+  private entriesAt(rows: StageEntries): StepArray {
+    let at = this.entries.get(rows);
+    if (at === undefined) {
+      at = this.context.recorder.words(rows.words, rows.count * 4);
+      this.entries.set(rows, at);
+    }
+    return at;
+  }
+
   private get step(): GpuBuffer {
     return this.context.recorder.arena;
   }
 
   private dispatch(
-    entry: `sample-${'mask' | 'edit' | 'peak' | 'floor' | 'search' | 'draw' | 'pick'}.wgsl`,
+    entry: ExtraShader | `sample-${'mask' | 'edit' | 'peak' | 'floor' | 'search' | 'draw' | 'pick'}.wgsl`,
     flags: Readonly<Record<string, ParamValue>>,
     buffers: Readonly<Record<string, GpuBuffer>>,
     x: number,

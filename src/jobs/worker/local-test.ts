@@ -33,7 +33,8 @@ export async function runLocalTest(
     write(JSON.stringify({ id, status: 'COMPLETED', output: outputs }));
     return 0;
   } catch (error) {
-    const text = error instanceof SyntaxError ? `The test input is not valid JSON: ${error.message}` : failureText(error);
+    const text =
+      error instanceof SyntaxError ? `The test input is not valid JSON: ${error.message}` : failureText(error);
     write(JSON.stringify({ status: 'FAILED', error: text }));
     return 1;
   }

@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import type { JobLog } from './job-log.ts';
 import type { PingMessage, PingThreadData } from './ping-thread.ts';
 import type { QueueSettings } from './queue-settings.ts';
-import { protocolVersion, sessionHeaders } from './queue-urls.ts';
+import { identityHeaders, protocolVersion } from './queue-urls.ts';
 
 export interface Ping {
   /** The jobs that the next signs of life name. */
@@ -21,7 +21,7 @@ export function startPing(settings: QueueSettings, version: string, log: JobLog)
   const data: PingThreadData = {
     url: settings.ping.url,
     intervalMs: settings.ping.intervalMs,
-    headers: sessionHeaders(settings, version),
+    headers: identityHeaders(settings, version),
     protocolVersion,
   };
   const thread = new Worker(new URL('./ping-thread.ts', import.meta.url), { workerData: data });

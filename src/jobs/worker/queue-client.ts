@@ -148,7 +148,11 @@ export class QueueClient {
       // The status is the answer; a body that breaks off changes nothing.
       await response.text().catch(() => '');
       if (response.ok) return { isDone: true };
-      return { isDone: false, isPassing: status >= 500 || status === 429 || status === 408, reason: `status ${status}` };
+      return {
+        isDone: false,
+        isPassing: status >= 500 || status === 429 || status === 408,
+        reason: `status ${status}`,
+      };
     } catch (error) {
       return { isDone: false, isPassing: true, reason: error instanceof Error ? error.message : String(error) };
     } finally {

@@ -32,11 +32,19 @@ export function streamUrl(settings: QueueSettings, jobId: string): string {
   return `${withJob(settings.streamUrlTemplate, jobId)}&isStream=false`;
 }
 
-export function sessionHeaders(settings: QueueSettings, version: string): Record<string, string> {
+/** Of every request. */
+export function identityHeaders(settings: QueueSettings, version: string): Record<string, string> {
   return {
-    'content-type': 'application/json',
     authorization: settings.apiKey,
     'user-agent': `wgslm/${version} (RunPod worker protocol ${protocolVersion})`,
+  };
+}
+
+/** Of the requests for jobs. */
+export function sessionHeaders(settings: QueueSettings, version: string): Record<string, string> {
+  return {
+    ...identityHeaders(settings, version),
+    'content-type': 'application/json',
     'accept-encoding': 'gzip, deflate',
   };
 }

@@ -6,7 +6,6 @@
  * Next: `queue-client.ts` (calls), `run-job.ts` (one job), `ping.ts` (signs of life).
  */
 import type { Engine } from '../../engine/types.ts';
-import { badRequest } from '../../serving/errors.ts';
 import type { Job, JobHandler } from '../job.ts';
 import type { JobLog } from './job-log.ts';
 import { fibonacciMs, type Pace, systemPace } from './pace.ts';
@@ -229,14 +228,12 @@ class JobTaker implements QueueWorker {
   }
 
   private async run(entry: Here): Promise<void> {
-    const { settings, log } = this.deps;
+    const { settings, handler, log } = this.deps;
     const { job } = entry;
-    const handler = job.input === undefined || job.input === null ? withoutInput : this.deps.handler;
-    const end = await runJob(
-      { handler, client: this.client, log, refreshWorker: settings.refreshWorker },
-      job,
-      { ended: entry.ended.signal, abandoned: entry.abandoned.signal },
-    );
+    const end = await runJob({ handler, client: this.client, log, refreshWorker: settings.refreshWorker }, job, {
+      ended: entry.ended.signal,
+      abandoned: entry.abandoned.signal,
+    });
     log.debug(`The job is ${end}.`, job.id);
     this.numRunning -= 1;
     this.leave(entry);
@@ -266,9 +263,3 @@ class JobTaker implements QueueWorker {
     while (this.here.size > 0) await this.nextChange();
   }
 }
-
-/** A job without an input gets an answer too: the reason. */
-const withoutInput: JobHandler = async function* () {
-  throw badRequest('The job has no input.', 'input');
-};
-

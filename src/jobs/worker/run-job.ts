@@ -41,7 +41,8 @@ export async function runJob(deps: RunJobDeps, job: Job, signals: JobSignals): P
     }
     result = { output: outputs };
   } catch (error) {
-    if (!ended.aborted && isOurFailure(error)) log.error(error instanceof Error ? error.message : String(error), job.id);
+    if (!ended.aborted && isOurFailure(error))
+      log.error(error instanceof Error ? error.message : String(error), job.id);
     result = { error: failureText(error) };
   }
   if (ended.aborted) return end();

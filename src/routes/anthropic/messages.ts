@@ -29,14 +29,15 @@ export async function createMessage(deps: AppDeps, request: Request): Promise<Re
   const plan = await messagesToEngine(body, servingContext(deps));
   // Tokenising takes time: the client may have left meanwhile.
   if (request.signal.aborted) return clientClosed();
-  const generation = startGeneration(deps, plan);
+  const id = newId('msg');
+  const generation = startGeneration(deps, plan, { request, id, isStreamed: body.stream === true });
   const leave = (): void => generation.abort();
   request.signal.addEventListener('abort', leave, { once: true });
   const requestId = requestIdOf(request, body.request_id);
   // Anthropic's clients read the first of the two.
   const headers = { 'request-id': requestId, 'x-request-id': requestId };
   const head = {
-    id: newId('msg'),
+    id,
     model: deps.settings.servedModelNames[0] ?? '',
     promptTokens: plan.promptTokens,
   };

@@ -6,6 +6,7 @@
  */
 import { Elysia } from 'elysia';
 import type { AppDeps } from '../deps.ts';
+import { withPath } from '../rewrites.ts';
 import { jobRoutes } from './job-routes.ts';
 import type { NativeJobs } from './native-jobs.ts';
 
@@ -38,15 +39,12 @@ export function nativeRoutes(deps: AppDeps, jobs: NativeJobs | null) {
   return app.get('/v2/:endpoint/health', () => routes.counters());
 }
 
-/** Where a rewritten request came from, so that its connection can be found. */
-const originals = new WeakMap<Request, Request>();
-
 interface Routes {
   fetch(request: Request): Response | Promise<Response>;
   handle(request: Request): Promise<Response>;
 }
 
-/** `app`, that answers under `/v2/{endpoint}/openai` as well. Its deps must come from {@link withOriginalRequests}. */
+/** `app`, that answers under `/v2/{endpoint}/openai` as well. */
 export function underOpenaiPrefix(app: Routes): Routes {
   return {
     fetch: (request) => app.fetch(withoutOpenaiPrefix(request)),
@@ -54,24 +52,9 @@ export function underOpenaiPrefix(app: Routes): Routes {
   };
 }
 
-/** `deps` that know a rewritten request by the one that came over the connection. */
-export function withOriginalRequests(deps: AppDeps): AppDeps {
-  const { setIdleTimeout } = deps;
-  if (setIdleTimeout === undefined) return deps;
-  return {
-    ...deps,
-    setIdleTimeout: (request, seconds) => setIdleTimeout(originals.get(request) ?? request, seconds),
-  };
-}
-
 function withoutOpenaiPrefix(request: Request): Request {
   // Most requests are told by this alone.
   if (!request.url.includes('/openai/')) return request;
-  const url = new URL(request.url);
-  const path = /^\/v2\/[^/]+\/openai(\/.*)$/.exec(url.pathname)?.[1];
-  if (path === undefined) return request;
-  url.pathname = path;
-  const rewritten = new Request(url, request);
-  originals.set(rewritten, request);
-  return rewritten;
+  const path = /^\/v2\/[^/]+\/openai(\/.*)$/.exec(new URL(request.url).pathname)?.[1];
+  return path === undefined ? request : withPath(request, path);
 }

@@ -20,21 +20,23 @@ import { jsonResponse } from '../responses.ts';
 /** Throws: ApiError, ChatTemplateError. */
 export async function renderChat(deps: AppDeps, request: Request): Promise<Response> {
   const body = await readBody(request, chatCompletionWire, deps.settings.maxRequestBodyBytes);
-  const { choices } = await chatToEngine(body, servingContext(deps));
+  const { choices, numChoices } = await chatToEngine(body, servingContext(deps));
   const [first] = choices;
   if (first === undefined) throw new Error('A chat has at least one choice.');
   const id = `chatcmpl-${requestIdOf(request, body.request_id)}`;
-  return jsonResponse(rendered(deps, id, first, choices.length, body, renderConversation(deps.model, body)));
+  const text = renderConversation(deps.model, body, deps.settings);
+  return jsonResponse(rendered(deps, id, first, numChoices, body, text));
 }
 
 /** Throws: ApiError. */
 export async function renderCompletion(deps: AppDeps, request: Request): Promise<Response> {
   const body = await readBody(request, completionWire, deps.settings.maxRequestBodyBytes);
-  const { choices } = await completionToEngine(body, servingContext(deps));
+  const { choices, prompt } = await completionToEngine(body, servingContext(deps));
   const id = `cmpl-${requestIdOf(request, body.request_id)}`;
   const numChoices = body.n ?? 1;
-  // The choices of one prompt follow each other and have the same prompt.
-  const firsts = choices.filter((_, index) => index % numChoices === 0);
+  // The sequences of one prompt follow each other and have the same prompt.
+  const sequencesPerPrompt = choices.length / prompt.prompts.length;
+  const firsts = choices.filter((_, index) => index % sequencesPerPrompt === 0);
   return jsonResponse(
     firsts.map((choice, index) => {
       const text = deps.model.tokenizer.decode(choice.request.promptTokenIds, { skipSpecialTokens: false });

@@ -1,20 +1,16 @@
 /**
  * Runs a plan and sends its answer, whole or streamed; ends it when the client leaves.
  *
- * The same for chat and text completions. Next: `serving/generation.ts`, `serving/from-engine.ts`, `event-stream.ts`.
+ * The same for chat and text completions. Next: `../generation.ts`, `serving/from-engine.ts`, `event-stream.ts`.
  */
-import { randomUUID } from 'node:crypto';
-import {
-  type AnswerFormat,
-  type AnswerHead,
-  type FoldOptions,
-  foldChunks,
-  foldWhole,
-} from '../../serving/from-engine.ts';
-import { Generation, type GenerationPlan } from '../../serving/generation.ts';
+import type { AnswerFormat, AnswerHead } from '../../serving/answer-parts.ts';
+import { type FoldOptions, foldChunks, foldWhole } from '../../serving/from-engine.ts';
+import type { GenerationPlan } from '../../serving/generation.ts';
 import type { WireAnswerOptions } from '../../serving/schema/sampling.ts';
-import type { AppDeps } from '../deps.ts';
-import { eventStream, sseFrames } from '../event-stream.ts';
+import { RequestTimer } from '../../serving/timings.ts';
+import type { AppDeps, AppSettings } from '../deps.ts';
+import { sseFrames } from '../event-stream.ts';
+import { clientClosed, requestIdOf, startGeneration, streamedResponse } from '../generation.ts';
 import { jsonResponse } from '../responses.ts';
 
 /** What one endpoint adds to a plan. */
@@ -27,14 +23,6 @@ export interface AnswerOptions {
   readonly body: WireAnswerOptions;
 }
 
-const defaultKeepAliveMs = 10_000;
-const maxQueuedChars = 1 << 20;
-/** How long a dropped reader's socket stays open. Breaking the stream alone does not close it. */
-const droppedTimeoutSeconds = 1;
-const maxRequestIdLength = 256;
-/** The client is gone: nobody reads this status. */
-const clientClosedRequest = 499;
-
 /** Throws: EngineError when the engine does not take the requests, or gives one up before a whole answer is made. */
 export async function respond(
   deps: AppDeps,
@@ -43,52 +31,63 @@ export async function respond(
   options: AnswerOptions,
 ): Promise<Response> {
   // Tokenising takes time: the client may have left meanwhile.
-  if (request.signal.aborted) return new Response(null, { status: clientClosedRequest });
-  const requestId = requestIdOf(request, options.body);
-  const generation = new Generation(deps.engine, plan, deps.metrics.watch(plan.promptTokens));
+  if (request.signal.aborted) return clientClosed();
+  const requestId = requestIdOf(request, options.body.request_id);
+  const id = `${options.idPrefix}-${requestId}`;
+  const details = usageDetails(deps.settings, plan);
+  const by = { request, id, isStreamed: options.body.stream === true };
+  const generation = startGeneration(deps, plan, by, details?.timer);
   const abort = (): void => generation.abort();
   request.signal.addEventListener('abort', abort, { once: true });
 
   const { body } = options;
   const fold: FoldOptions = {
-    head: answerHead(deps, `${options.idPrefix}-${requestId}`, options.role),
+    head: answerHead(deps, id, options),
     format: options.format,
     promptTokens: plan.promptTokens,
-    numChoices: plan.choices.length,
+    numChoices: plan.numChoices,
     wantsLogprobs: options.wantsLogprobs,
+    prompt: plan.prompt,
+    returnsTokenIds: body.return_token_ids ?? false,
+    ...(details === null ? {} : { usageDetails: details.show }),
   };
   const headers = { 'x-request-id': requestId };
   if (body.stream !== true) {
     deps.setIdleTimeout?.(request, 0);
     return jsonResponse(await foldWhole(generation.updates(), fold), 200, headers);
   }
-  const includeUsage = body.stream_options?.include_usage ?? false;
-  const continuousUsage = includeUsage && (body.stream_options?.continuous_usage_stats ?? false);
+  const isForced = deps.settings.enableForceIncludeUsage ?? false;
+  const includeUsage = isForced || (body.stream_options?.include_usage ?? false);
+  const continuousUsage = isForced || (includeUsage && (body.stream_options?.continuous_usage_stats ?? false));
   const chunks = foldChunks(generation.updates(), { ...fold, includeUsage, continuousUsage });
-  const stream = eventStream(sseFrames(chunks, deps.reportError), {
-    keepAliveMs: deps.keepAliveMs ?? defaultKeepAliveMs,
-    maxQueuedChars,
-    onCancel: abort,
-    onStalled: () => deps.setIdleTimeout?.(request, droppedTimeoutSeconds),
-  });
-  return new Response(stream, {
-    headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', ...headers },
-  });
+  return streamedResponse(deps, request, sseFrames(chunks, deps.reportError), headers, abort);
 }
 
-function answerHead(deps: AppDeps, id: string, role: string): AnswerHead {
+/** What the server was asked to add to every usage; null = nothing. */
+function usageDetails(
+  settings: AppSettings,
+  plan: GenerationPlan,
+): { readonly timer: RequestTimer; readonly show: () => object } | null {
+  const { enablePromptTokensDetails, enablePerRequestMetrics } = settings;
+  if (enablePromptTokensDetails !== true && enablePerRequestMetrics !== true) return null;
+  const timer = new RequestTimer(plan, () => performance.now());
+  const candidatesPerPrompt = plan.choices.length / plan.prompt.prompts.length;
+  const show = (): object => ({
+    ...(enablePromptTokensDetails === true
+      ? { prompt_tokens_details: { cached_tokens: timer.cachedTokens(candidatesPerPrompt) } }
+      : {}),
+    ...(enablePerRequestMetrics === true ? { timings: timer.timings() } : {}),
+  });
+  return { timer, show };
+}
+
+function answerHead(deps: AppDeps, id: string, { role, body }: AnswerOptions): AnswerHead {
   return {
     id,
     created: Math.floor(Date.now() / 1000),
     model: deps.settings.servedModelNames[0] ?? '',
     systemFingerprint: `wgslm-${deps.settings.version}`,
     role,
+    tokensAsIds: body.return_tokens_as_token_ids ?? deps.settings.returnTokensAsTokenIds ?? false,
   };
-}
-
-/** The client's own id, so that logs on both sides can be joined, else a fresh one. */
-function requestIdOf(request: Request, body: WireAnswerOptions): string {
-  const given = request.headers.get('x-request-id') ?? body.request_id ?? '';
-  const isUsable = /^[\x21-\x7e]+$/.test(given) && given.length <= maxRequestIdLength;
-  return isUsable ? given : randomUUID();
 }

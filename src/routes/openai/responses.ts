@@ -34,8 +34,8 @@ export async function createResponse(deps: AppDeps, store: ResponseStore, reques
   const plan = await responsesToEngine(body, input, context);
   // Tokenising takes time: the client may have left meanwhile.
   if (request.signal.aborted) return clientClosed();
-  const generation = startGeneration(deps, plan);
   const id = newId('resp');
+  const generation = startGeneration(deps, plan, { request, id, isStreamed: body.stream === true });
   const run: ResponseRun = new ResponseRun(
     {
       id,

@@ -1,11 +1,10 @@
 /**
- * `GET /health`: 200 when a generation could start now, else 503 with the reason.
+ * `GET /health` and `GET /ready`: 200 when requests should be sent here, else 503 with the reason. A full queue is no reason.
  */
-import { unreadiness } from '../accepting.ts';
-import type { AppDeps } from '../deps.ts';
+import { type Readiness, unavailability } from '../accepting.ts';
 import { errorResponse, jsonResponse } from '../responses.ts';
 
-export function health(deps: AppDeps): Response {
-  const problem = unreadiness(deps);
+export function health(deps: Readiness): Response {
+  const problem = unavailability(deps);
   return problem === null ? jsonResponse({ status: 'ok' }) : errorResponse(problem);
 }

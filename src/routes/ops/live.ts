@@ -20,7 +20,7 @@ export class ProgressWatch {
 
   /** Whether the engine had work and finished no step for too long, as of this look and those before. */
   isStalled(state: EngineState, stats: EngineStats): boolean {
-    const isBusy = state === 'ready' && stats.numRunning > 0;
+    const isBusy = state === 'ready' && stats.numRunning + stats.numWaiting > 0;
     if (!isBusy || stats.numSteps !== this.numSteps) {
       this.numSteps = isBusy ? stats.numSteps : -1;
       this.sinceMs = this.now();

@@ -6,5 +6,5 @@ import { jsonResponse } from '../responses.ts';
 
 export function load(deps: AppDeps): Response {
   const { numRunning, numWaiting } = deps.engine.stats();
-  return jsonResponse({ server_load: numRunning + numWaiting });
+  return jsonResponse({ server_load: Math.max(numRunning + numWaiting, deps.inFlight?.numSequences ?? 0) });
 }

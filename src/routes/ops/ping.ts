@@ -1,12 +1,11 @@
 /**
  * `GET` and `POST /ping`, for load balancers that know three states: 200 ready, 204 still loading, 503 neither.
  */
-import { unreadiness } from '../accepting.ts';
-import type { AppDeps } from '../deps.ts';
+import { type Readiness, unavailability } from '../accepting.ts';
 import { errorResponse } from '../responses.ts';
 
-export function ping(deps: AppDeps): Response {
-  const problem = unreadiness(deps);
+export function ping(deps: Readiness): Response {
+  const problem = unavailability(deps);
   if (problem === null) return new Response(null, { status: 200 });
   // A server that is going down while it loads will never be ready.
   const isLoading = deps.engine.state === 'loading' && !deps.isDraining();

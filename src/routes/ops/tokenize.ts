@@ -37,7 +37,7 @@ export async function detokenize(deps: AppDeps, request: Request): Promise<Respo
 function textToTokenize(deps: AppDeps, body: TokenizeBody): { text: string; addSpecialTokens: boolean } {
   const { messages } = body;
   if (messages) {
-    const text = renderConversation(deps.model, { ...body, messages });
+    const text = renderConversation(deps.model, { ...body, messages }, deps.settings);
     return { text, addSpecialTokens: body.add_special_tokens ?? false };
   }
   if (typeof body.prompt !== 'string') throw badRequest('`prompt` or `messages` is required.', 'prompt');

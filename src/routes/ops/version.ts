@@ -4,6 +4,6 @@
 import type { AppDeps } from '../deps.ts';
 import { jsonResponse } from '../responses.ts';
 
-export function version(deps: AppDeps): Response {
+export function version(deps: Pick<AppDeps, 'settings'>): Response {
   return jsonResponse({ version: deps.settings.version });
 }

@@ -34,7 +34,7 @@ export function countTokens(
 ): Promise<number> {
   assertModel(body.model, context.settings);
   return withFieldNames(fieldNames, async () => {
-    const text = renderConversation(context.model, toConversation(body));
+    const text = renderConversation(context.model, toConversation(body), context.settings);
     return (await context.model.encoder.encode(text, { addSpecialTokens: false })).length;
   });
 }

@@ -30,7 +30,7 @@ export async function withinContext(body: ChatCompletionBody, context: ServingCo
     return { ...body, messages: body.messages.filter((_, index) => !dropped.has(index)) };
   };
   const fits = async (numDropped: number): Promise<boolean> => {
-    const text = renderConversation(context.model, without(numDropped));
+    const text = renderConversation(context.model, without(numDropped), context.settings);
     const ids = await context.model.encoder.encode(text, { addSpecialTokens: body.add_special_tokens ?? false });
     return ids.length + room <= maxModelLen;
   };

@@ -17,6 +17,8 @@ export const chatOnly: readonly UnsupportedField[] = [
   refuse('n', 1),
   refuse('best_of', 1),
   refuse('use_beam_search', false),
+  refuse('length_penalty', 1),
+  refuse('early_stopping', false),
   refuse('max_completion_tokens'),
   refuse('echo', false),
   refuse('logprobs', false),
@@ -28,4 +30,5 @@ export const chatOnly: readonly UnsupportedField[] = [
   refuse('return_token_offsets', false),
   refuse('stream_interval', 1),
   refuse('response_format', { type: 'text' }),
+  refuse('chat_template'),
 ];

@@ -30,6 +30,8 @@ export const conversationEntries = {
   add_generation_prompt: optional(v.boolean()),
   continue_final_message: optional(v.boolean()),
   chat_template_kwargs: optional(jsonObject),
+  /** Only where the server trusts its clients. */
+  chat_template: optional(v.string()),
   documents: optional(v.array(jsonObject)),
   reasoning_effort: optional(v.string()),
 };

@@ -4,12 +4,23 @@
  * Ranges that depend on the model (vocabulary, context) are checked in `serving/sampling.ts`, which turns these into engine parameters.
  */
 import * as v from 'valibot';
+import { extraSamplerEntries } from './extra-samplers.ts';
 import { integer, optional, phrase, real, realAbove, tokenIds } from './fields.ts';
 
-/** Limits: a request may not ask for more sequences than this, prompts times choices. */
-export const maxSequencesPerRequest = 1024;
 const maxStopStrings = 64;
 const maxBadWords = 1024;
+
+/** Beyond this the powers of lengths overflow. */
+const maxLengthPenalty = 50;
+
+/** Source of the rule: vLLM, where salts become parts of keys and paths. */
+const cacheSalt = v.pipe(
+  v.string(),
+  v.minLength(1, 'must not be empty'),
+  v.maxLength(128, 'must have at most 128 characters'),
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL is one of the characters that are not allowed.
+  v.check((salt) => !/[@/\\\u0000]/.test(salt), 'must not contain @, slashes or NUL'),
+);
 
 const int64 = { min: -(2 ** 63), max: 2 ** 64 } as const;
 
@@ -25,7 +36,12 @@ export const samplingEntries = {
   logit_bias: optional(v.record(v.string(), v.pipe(v.number(), v.finite('must be a finite number')))),
   /** -1 means none. */
   seed: optional(integer(int64.min, int64.max)),
-  n: optional(integer(1, maxSequencesPerRequest)),
+  n: optional(integer(1)),
+  /** Candidates of which the `n` most probable are given; with beam search the number of beams. */
+  best_of: optional(integer(1)),
+  use_beam_search: optional(v.boolean()),
+  length_penalty: optional(real(-maxLengthPenalty, maxLengthPenalty)),
+  early_stopping: optional(v.union([v.boolean(), v.literal('never')])),
   stop: optional(
     v.union([
       phrase,
@@ -40,7 +56,19 @@ export const samplingEntries = {
   bad_words: optional(v.pipe(v.array(phrase), v.maxLength(maxBadWords, `must have at most ${maxBadWords} entries`))),
   allowed_token_ids: optional(v.pipe(tokenIds, v.minLength(1, 'must not be empty'))),
   skip_special_tokens: optional(v.boolean()),
+  spaces_between_special_tokens: optional(v.boolean()),
   add_special_tokens: optional(v.boolean()),
+  /** -1 = as many as fit. */
+  truncate_prompt_tokens: optional(
+    v.pipe(
+      integer(-1),
+      v.check((count) => count !== 0, 'must be at least 1, or -1'),
+    ),
+  ),
+  truncation_side: optional(v.picklist(['left', 'right'])),
+  /** -1 = the whole vocabulary. */
+  prompt_logprobs: optional(integer(-1)),
+  ...extraSamplerEntries,
 };
 
 /** The entries that describe the answer rather than the sampling. */
@@ -52,6 +80,13 @@ export const answerEntries = {
   ),
   /** Becomes part of the answer's id; the `X-Request-Id` header wins. */
   request_id: optional(v.string()),
+  /** Puts the prompt, in chats the last message, before the answer. */
+  echo: optional(v.boolean()),
+  return_tokens_as_token_ids: optional(v.boolean()),
+  return_token_ids: optional(v.boolean()),
+  /** Lower runs first. */
+  priority: optional(integer(Number.MIN_SAFE_INTEGER)),
+  cache_salt: optional(cacheSalt),
 };
 
 const samplingSchema = v.object(samplingEntries);

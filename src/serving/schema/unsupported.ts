@@ -28,15 +28,7 @@ const unsupportedEverywhere: readonly UnsupportedField[] = [
   never('guided_grammar'),
   never('guided_whitespace_pattern'),
   never('guided_decoding_backend'),
-  only('use_beam_search', false),
-  only('length_penalty', 1),
-  only('early_stopping', false),
-  never('prompt_logprobs'),
   never('logprob_token_ids'),
-  never('truncate_prompt_tokens'),
-  only('priority', 0),
-  only('return_tokens_as_token_ids', false),
-  only('return_token_ids', false),
   only('return_prompt_text', false),
   only('return_token_offsets', false),
   only('stream_interval', 1),
@@ -46,7 +38,6 @@ const unsupportedEverywhere: readonly UnsupportedField[] = [
   never('kv_transfer_params'),
   never('ec_transfer_params'),
   never('vllm_xargs'),
-  only('echo', false),
 ];
 
 export const unsupportedInChat: readonly UnsupportedField[] = [
@@ -62,21 +53,14 @@ export const unsupportedInChat: readonly UnsupportedField[] = [
   never('moderation'),
   only('verbosity', 'medium'),
   only('store', false),
-  never('chat_template'),
   never('media_io_kwargs'),
   never('mm_processor_kwargs'),
 ];
 
-export const unsupportedInCompletions: readonly UnsupportedField[] = [
-  ...unsupportedEverywhere,
-  only('suffix', ''),
-  never('prompt_embeds'),
-  { field: 'best_of', isNeutral: (value, body) => value === (body.n ?? 1) },
-];
+export const unsupportedInCompletions: readonly UnsupportedField[] = [...unsupportedEverywhere, never('prompt_embeds')];
 
 export const unsupportedInTokenize: readonly UnsupportedField[] = [
   never('tools'),
-  never('chat_template'),
   never('media_io_kwargs'),
   never('mm_processor_kwargs'),
 ];

@@ -38,6 +38,9 @@ test('the defaults', () => {
     tokenizer: { name: null, revision: null },
     http: {
       rootPath: '',
+      healthCheckPath: '/ping',
+      portHealth: null,
+      requestTimeoutMs: 3_600_000,
       enableRequestIdHeaders: false,
       sseKeepAliveMs: 10_000,
       slowReaderTimeoutMs: 30_000,
@@ -157,4 +160,19 @@ test('a configuration file is found in the home folder, and a missing or broken 
 test('help is text', () => {
   const loaded = loadFrom({ args: ['--help'] });
   expect(loaded.kind === 'help' && loaded.text).toContain('--max-model-len N');
+});
+
+test('a key without its certificate is refused, not served in the clear', () => {
+  for (const name of ['SSL_KEYFILE', 'SSL_CERTFILE']) {
+    expect(() => load({ [name]: 'file.pem' })).toThrow('HTTPS needs both');
+  }
+  expect(load({ SSL_KEYFILE: 'k', SSL_CERTFILE: 'c' }).http.tls).toMatchObject({
+    keyFile: 'k',
+    certFile: 'c',
+  });
+});
+
+test('paths begin with a slash and do not end with one; a probe port of the same number is none', () => {
+  const { http } = load({ ROOT_PATH: 'llm/', HEALTH_CHECK_PATH: 'up', PORT: '80', PORT_HEALTH: '80' });
+  expect([http.rootPath, http.healthCheckPath, http.portHealth]).toEqual(['/llm', '/up', null]);
 });

@@ -25,6 +25,8 @@ const neutralParams: SamplingParams = {
   stopTokenIds: [],
   ignoreEos: false,
   numLogprobs: null,
+  extras: null,
+  numPromptLogprobs: null,
 };
 
 export function makeRequest(

@@ -27,6 +27,7 @@ import { decodeSubmit, encodeSubmitFrame } from '../../../src/engine/host/submit
 import {
   EngineError,
   type EngineErrorCode,
+  type ExtraSamplers,
   type FinishReason,
   type GenerateRequest,
 } from '../../../src/engine/types.ts';
@@ -72,13 +73,35 @@ function randomRequest(random: Random): GenerateRequest {
       stopTokenIds: listOf(random, 4, tokenId),
       ignoreEos: random.below(2) === 1,
       numLogprobs: random.below(2) ? random.below(20) : null,
+      numPromptLogprobs: random.below(2) ? random.below(20) : null,
+      extras: random.below(2) ? randomExtras(random) : null,
     },
+  };
+}
+
+function randomExtras(random: Random): ExtraSamplers {
+  const [unit, below] = [random.unit, random.below];
+  const breakers = listOf(random, 3, () => listOf(random, 4, () => below(2 ** 32)));
+  return {
+    typicalP: unit(),
+    topNSigma: unit(),
+    temperatureLast: below(2) === 1,
+    dynatempRange: unit(),
+    dynatempExponent: unit(),
+    xtcProbability: unit(),
+    xtcThreshold: unit(),
+    dry: below(2)
+      ? { multiplier: unit(), base: 1 + unit(), allowedLength: below(9), lastN: below(99) - 1, breakers }
+      : null,
+    mirostat: below(2) ? { tau: unit(), eta: unit() } : null,
+    repeatLastN: below(99) - 1,
   };
 }
 
 function randomEvent(random: Random): HandledEvent {
   const reasons: (FinishReason | null)[] = [null, 'stop', 'length', 'abort'];
   const top = () => ({ tokenId: random.below(2 ** 32), logprob: -random.unit() * 20 });
+  const scored = () => ({ rank: 1 + random.below(99), logprob: -random.unit(), top: listOf(random, 3, top) });
   return {
     handle: random.below(2 ** 32),
     event: {
@@ -88,6 +111,7 @@ function randomEvent(random: Random): HandledEvent {
         : { logprob: random.below(9) ? -random.unit() : -Infinity, top: listOf(random, 5, top) },
       finishReason: reasons[random.below(4)] ?? null,
       stopTokenId: random.below(4) ? null : random.below(2 ** 32),
+      ...(random.below(4) ? {} : { promptLogprobs: listOf(random, 4, scored) }),
     },
   };
 }

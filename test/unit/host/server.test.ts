@@ -68,7 +68,7 @@ describe('serveEngine', () => {
       expect(seen).toEqual([1, 2, 3].map((handle) => [handle, handle + step]));
     }
     front.send(ping);
-    expect((await next()).payload.length).toBe(11 * 8);
+    expect((await next()).payload.length).toBe(11 * 8 + 1);
     front.send(encodeEmptyFrame(FrameType.shutdown));
     expect(await exit).toBe(EngineExit.shutdown);
     expect(engine.isClosed).toBe(true);

@@ -1,16 +1,10 @@
-/** Job input -> outputs, without a queue: forms of input, batches, OpenAI answers, failures. */
+/** Job input -> outputs, without a queue: batches, OpenAI answers, failures. */
 import { describe, expect, test } from 'bun:test';
 import { EngineError } from '../../../src/engine/types.ts';
-import { BatchSize } from '../../../src/jobs/batch-size.ts';
-import { parseJobInput } from '../../../src/jobs/input.ts';
 import { failureText } from '../../../src/jobs/job.ts';
-import { defaultJobSettings } from '../../../src/jobs/job-settings.ts';
 import type { NativeOutput } from '../../../src/jobs/native.ts';
-import { chatMlTemplate } from '../../helpers/test-tokenizer.ts';
 import { echoes, idsOf, says, testModel, tokenizer } from '../../helpers/test-app.ts';
 import { jobSetup } from './job-setup.ts';
-
-const openaiSettings = { ...defaultJobSettings, nativeOutput: 'openai' as const };
 
 async function failure(outputs: Promise<unknown>): Promise<{ message: string; param: string | null; code: number }> {
   const error = await outputs.then(
@@ -21,105 +15,6 @@ async function failure(outputs: Promise<unknown>): Promise<{ message: string; pa
   );
   return (JSON.parse(failureText(error)) as { error: { message: string; param: string | null; code: number } }).error;
 }
-
-describe('forms of input', () => {
-  const cases: readonly [string, unknown, unknown][] = [
-    [
-      'an OpenAI body alone is a chat',
-      { openai_input: { messages: [] } },
-      { method: 'POST', route: '/v1/chat/completions', body: { messages: [] } },
-    ],
-    ['a bare OpenAI route is read', { openai_route: '/v1/models' }, { method: 'GET', route: '/v1/models', body: null }],
-    [
-      'an empty OpenAI body is none',
-      { openai_route: '/v1/models', openai_input: {} },
-      { method: 'GET', route: '/v1/models', body: null },
-    ],
-    [
-      'an OpenAI route with its body',
-      { openai_route: '/v1/completions', openai_input: { prompt: 'a' } },
-      { method: 'POST', route: '/v1/completions', body: { prompt: 'a' } },
-    ],
-    ['a route without a body is read', { route: '/v1/models' }, { method: 'GET', route: '/v1/models', body: null }],
-    [
-      'a route with a body is sent it',
-      { route: '/tokenize', body: { prompt: 'a' } },
-      { method: 'POST', route: '/tokenize', body: { prompt: 'a' } },
-    ],
-    [
-      'a method that is named wins',
-      { route: '/v1/responses/r1', method: 'delete' },
-      { method: 'DELETE', route: '/v1/responses/r1', body: null },
-    ],
-    [
-      'messages become a chat with stream false',
-      { messages: [{ role: 'user', content: 'a' }] },
-      {
-        method: 'POST',
-        route: '/v1/chat/completions',
-        body: { messages: [{ role: 'user', content: 'a' }], stream: false },
-      },
-    ],
-    [
-      'a prompt becomes a completion with its sampling parameters',
-      { prompt: 'a', sampling_params: { max_tokens: 5, temperature: 0 }, stream: true },
-      {
-        method: 'POST',
-        route: '/v1/completions',
-        body: { prompt: 'a', max_tokens: 5, temperature: 0, stream: true },
-      },
-    ],
-    [
-      'the platform’s prefix is taken off',
-      { openai_route: '/openai/v1/models' },
-      { method: 'GET', route: '/v1/models', body: null },
-    ],
-  ];
-  for (const [name, input, expected] of cases) {
-    test(name, () => {
-      expect(parseJobInput(input, openaiSettings)).toEqual({ kind: 'route', ...(expected as object) } as never);
-    });
-  }
-
-  test('nothing that could be done', () => {
-    for (const input of [{}, { stream: true }]) {
-      expect(() => parseJobInput(input, defaultJobSettings)).toThrow('Job input must contain one of');
-    }
-    for (const input of [null, 'text', [1]]) expect(() => parseJobInput(input, defaultJobSettings)).toThrow('JSON object');
-    expect(() => parseJobInput({ prompt: 1 }, defaultJobSettings)).toThrow('Input must be a string or a list of messages.');
-    expect(() => parseJobInput({ prompt: 'a', stream: 'yes' }, defaultJobSettings)).toThrow('`stream`');
-    expect(() => parseJobInput({ prompt: 'a', max_batch_size: -1 }, defaultJobSettings)).toThrow('`max_batch_size`');
-  });
-
-  test('messages win over a prompt; sizes of 0 mean the defaults', () => {
-    const input = { prompt: 'a', messages: [{ role: 'user', content: 'b' }], min_batch_size: 0, max_batch_size: 7 };
-    expect(parseJobInput(input, defaultJobSettings)).toMatchObject({
-      kind: 'native',
-      prompt: { messages: [{ role: 'user', content: 'b' }] },
-      batchGrowth: { max: 7, min: 1, growthFactor: 3 },
-    });
-  });
-});
-
-describe('sizes of batches', () => {
-  const sizes = (max: number, min: number, growthFactor: number, numTokens: number): number[] => {
-    const size = new BatchSize({ max, min, growthFactor });
-    const found: number[] = [];
-    let count = 0;
-    for (let token = 0; token < numTokens; token++) {
-      count += 1;
-      if (size.add(1)) found.push(count), (count = 0);
-    }
-    return [...found, count];
-  };
-
-  test('grow to the largest', () => expect(sizes(50, 1, 3, 145)).toEqual([1, 3, 9, 27, 50, 50, 5]));
-  test('a fraction is reached, not passed', () => expect(sizes(10, 1, 1.5, 20)).toEqual([1, 2, 3, 4, 6, 4]));
-  test('do not grow without room or reason', () => {
-    expect(sizes(4, 4, 3, 9)).toEqual([4, 4, 1]);
-    expect(sizes(4, 1, 1, 9)).toEqual([4, 4, 1]);
-  });
-});
 
 describe('native jobs', () => {
   const text = 'abcdefghijklmnopqrstuvwxyz';
@@ -133,7 +28,11 @@ describe('native jobs', () => {
 
   test('a stream is cut into growing batches with the usage so far; the rest is flushed', async () => {
     const { outputs } = jobSetup(says(text));
-    const found = (await outputs({ prompt: 'hi', stream: true, sampling_params: { max_tokens: 100 } })) as NativeOutput[];
+    const found = (await outputs({
+      prompt: 'hi',
+      stream: true,
+      sampling_params: { max_tokens: 100 },
+    })) as NativeOutput[];
     // 26 letters and the end token.
     expect(found.map((output) => output.choices[0]?.tokens.length)).toEqual([1, 3, 9, 14]);
     expect(found.map((output) => output.usage.output)).toEqual([1, 4, 13, 27]);
@@ -175,7 +74,9 @@ describe('native jobs', () => {
   });
 
   test('the checkpoint’s temperature comes before the fallback', async () => {
-    const { outputs, engine } = jobSetup(says('a'), { deps: { model: testModel({ defaults: { temperature: 0.25 } }) } });
+    const { outputs, engine } = jobSetup(says('a'), {
+      deps: { model: testModel({ defaults: { temperature: 0.25 } }) },
+    });
     await outputs({ prompt: 'hi' });
     await outputs({ messages: [{ role: 'user', content: 'hi' }] });
     expect(engine.requests.map((request) => request.params.temperature)).toEqual([0.25, 0.25]);
@@ -187,10 +88,11 @@ describe('native jobs', () => {
     await outputs({ prompt: 'hi', apply_chat_template: true });
     await outputs({ messages: [{ role: 'user', content: 'hi' }] });
     await outputs({ messages: 'hi' });
-    const prompts = engine.requests.map((request) => tokenizer.decode([...request.promptTokenIds], { skipSpecialTokens: false }));
+    const prompts = engine.requests.map((request) =>
+      tokenizer.decode([...request.promptTokenIds], { skipSpecialTokens: false }),
+    );
     const templated = '<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n';
     expect(prompts).toEqual(['hi', templated, templated, 'hi']);
-    expect(chatMlTemplate).toContain('assistant');
   });
 
   test('every sampling parameter of the table arrives or is refused by name', async () => {
@@ -255,7 +157,10 @@ describe('native jobs', () => {
   test('an engine that fails half way fails the job', async () => {
     const script = () => [...idsOf('ab'), new EngineError('device-lost', 'The GPU is gone.')];
     const { outputs } = jobSetup(script);
-    expect(await failure(outputs({ prompt: 'a', stream: true }))).toMatchObject({ message: 'The GPU is gone.', code: 500 });
+    expect(await failure(outputs({ prompt: 'a', stream: true }))).toMatchObject({
+      message: 'The GPU is gone.',
+      code: 500,
+    });
   });
 
   test('an answer that the engine gave up is no answer', async () => {
@@ -350,7 +255,10 @@ describe('OpenAI answers as jobs', () => {
 
   test('a route’s refusal is the job’s failure', async () => {
     const { outputs } = jobSetup(says('a'));
-    expect(await failure(outputs({ openai_input: { ...chat, model: 'other' } }))).toMatchObject({ code: 404, param: 'model' });
+    expect(await failure(outputs({ openai_input: { ...chat, model: 'other' } }))).toMatchObject({
+      code: 404,
+      param: 'model',
+    });
     expect(await failure(outputs({ openai_route: '/v1/nothing', openai_input: chat }))).toMatchObject({ code: 404 });
     for (const route of ['//elsewhere/v1/models', '/\\elsewhere']) {
       expect(await failure(outputs({ route }))).toMatchObject({ code: 400, param: 'route' });

@@ -47,7 +47,8 @@ export const scenarios: readonly Scenario[] = [
       takes: [{ json: [job('job-1', { yields: ['a'], hold: true })] }, { json: job('job-2'), afterParts: 1 }],
       stops: [{ json: { jobsToStop: ['job-1'] }, afterResults: 1 }],
     },
-    isOver: (queue) => queue.asked.some(({ url, answer }) => url.endsWith('job_in_progress=0') && answer === 'held'),
+    isOver: (queue) =>
+      ['take', 'stop'].every((of) => queue.asked.some(({ channel, answer }) => channel === of && answer === 'held')),
   },
   {
     name: 'empty answers of all kinds',

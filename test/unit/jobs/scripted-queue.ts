@@ -54,12 +54,12 @@ export class ScriptedQueue {
     private readonly script: QueueScript,
     private readonly server: Server,
     /** Answers that depend on the request; null leaves it to the script. */
-    private readonly react: ((asked: Omit<Asked, 'answer'>) => Step | Promise<Step> | null) | null,
+    private readonly react: ((asked: Omit<Asked, 'answer'>) => Step | null | Promise<Step | null>) | null,
   ) {}
 
   static async start(
     script: QueueScript,
-    react: ((asked: Omit<Asked, 'answer'>) => Step | Promise<Step> | null) | null = null,
+    react: ((asked: Omit<Asked, 'answer'>) => Step | null | Promise<Step | null>) | null = null,
   ): Promise<ScriptedQueue> {
     const server = createServer();
     const queue = new ScriptedQueue(script, server, react);

@@ -14,7 +14,15 @@ describe('records', () => {
     floats.set([-0.25], 10);
     words.set([7], 12);
     floats.set([Number.NEGATIVE_INFINITY], 13);
-    const readback = { buffer, bytes: 72, numRows: 3, vocab: 10, recordWords: 6, numLogprobs: Int32Array.of(-1, 2, 0) };
+    const readback = {
+      buffer,
+      bytes: 72,
+      numRows: 3,
+      vocab: 10,
+      recordWords: 6,
+      numLogprobs: Int32Array.of(-1, 2, 0),
+      surprises: [],
+    };
     expect(readSampled(new Uint8Array(words.buffer), readback)).toEqual([
       { tokenId: 5, logprobs: null },
       { tokenId: 6, logprobs: { logprob: -0.5, top: [{ tokenId: 9, logprob: -0.25 }] } },
@@ -24,7 +32,7 @@ describe('records', () => {
 
   test('an id outside the vocabulary is a fault of the GPU', () => {
     const bytes = new Uint8Array(Uint32Array.of(3, 0, 10, 0).buffer);
-    const readback = { buffer, bytes: 16, numRows: 2, vocab: 10, recordWords: 2, numLogprobs: null };
+    const readback = { buffer, bytes: 16, numRows: 2, vocab: 10, recordWords: 2, numLogprobs: null, surprises: [] };
     expect(() => readSampled(bytes, readback)).toThrow(/row 1/);
   });
 });

@@ -28,6 +28,8 @@ const GREEDY: SamplingParams = {
   stopTokenIds: [],
   ignoreEos: false,
   numLogprobs: null,
+  extras: null,
+  numPromptLogprobs: null,
 };
 
 /** A request whose prompt is a count of tokens (2, 3, 4, ...) or given ids. */

@@ -73,7 +73,13 @@ describe('prefix cache', () => {
     const s = cached({ numBlocks: 8, maxModelLen: 32 });
     s.add(request('a', 24, one));
     drain(s);
-    s.add(request('b', Array.from({ length: 20 }, (_, i) => 95 - i), one));
+    s.add(
+      request(
+        'b',
+        Array.from({ length: 20 }, (_, i) => 95 - i),
+        one,
+      ),
+    );
     drain(s);
     s.add(request('a2', 24, one));
     // Of six blocks two were never used and three of the last were taken for the other prompt.
@@ -83,7 +89,13 @@ describe('prefix cache', () => {
   test('a preempted sequence finds its own blocks again', () => {
     const s = cached({ numBlocks: 6, maxModelLen: 24 });
     s.add(request('a', 10, { maxTokens: 12 }));
-    s.add(request('b', Array.from({ length: 5 }, (_, i) => 70 + i), { maxTokens: 12 }));
+    s.add(
+      request(
+        'b',
+        Array.from({ length: 5 }, (_, i) => 70 + i),
+        { maxTokens: 12 },
+      ),
+    );
     drain(s);
     expect(s.stats.numFreeBlocks).toBe(6);
   });

@@ -68,10 +68,49 @@ const shared: readonly (readonly [object, string])[] = [
   [{ response_format: { type: 'json_object' } }, 'response_format'],
   [{ structured_outputs: { regex: 'a' } }, 'structured_outputs'],
   [{ guided_json: {} }, 'guided_json'],
-  [{ use_beam_search: true }, 'use_beam_search'],
-  [{ prompt_logprobs: 0 }, 'prompt_logprobs'],
-  [{ echo: true }, 'echo'],
+  [{ use_beam_search: 'yes' }, 'use_beam_search'],
+  [{ use_beam_search: true, stream: true }, 'stream'],
+  [{ use_beam_search: true, n: 11 }, 'n'],
+  [{ use_beam_search: true, best_of: 11 }, 'best_of'],
+  [{ use_beam_search: true, presence_penalty: 0.5 }, 'presence_penalty'],
+  [{ use_beam_search: true, repetition_penalty: 1.1 }, 'repetition_penalty'],
+  [{ use_beam_search: true, logit_bias: { 5: 1 } }, 'logit_bias'],
+  [{ use_beam_search: true, bad_words: ['a'] }, 'bad_words'],
+  [{ use_beam_search: true, allowed_token_ids: [5] }, 'allowed_token_ids'],
+  [{ use_beam_search: true, stop: 'a' }, 'stop'],
+  [{ length_penalty: 2 }, 'length_penalty'],
+  [{ length_penalty: 'long', use_beam_search: true }, 'length_penalty'],
+  [{ length_penalty: 1000, use_beam_search: true }, 'length_penalty'],
+  [{ early_stopping: true }, 'early_stopping'],
+  [{ early_stopping: 'never' }, 'early_stopping'],
+  [{ early_stopping: 'always', use_beam_search: true }, 'early_stopping'],
+  [{ best_of: 0 }, 'best_of'],
+  [{ n: 3, best_of: 2 }, 'best_of'],
+  [{ best_of: 2, stream: true }, 'best_of'],
+  [{ best_of: 2, temperature: 0 }, 'best_of'],
+  [{ n: 20_000 }, 'n'],
+  [{ prompt_logprobs: -2 }, 'prompt_logprobs'],
+  [{ prompt_logprobs: -1 }, 'prompt_logprobs'],
+  [{ prompt_logprobs: 21 }, 'prompt_logprobs'],
+  [{ prompt_logprobs: 0, stream: true }, 'prompt_logprobs'],
+  [{ echo: 'yes' }, 'echo'],
   [{ priority: 1 }, 'priority'],
+  [{ priority: 0.5 }, 'priority'],
+  [{ truncate_prompt_tokens: 0 }, 'truncate_prompt_tokens'],
+  [{ truncate_prompt_tokens: -2 }, 'truncate_prompt_tokens'],
+  [{ truncate_prompt_tokens: 257 }, 'truncate_prompt_tokens'],
+  [{ truncate_prompt_tokens: 5, truncation_side: 'middle' }, 'truncation_side'],
+  [{ cache_salt: '' }, 'cache_salt'],
+  [{ cache_salt: 'a'.repeat(129) }, 'cache_salt'],
+  [{ cache_salt: 'a/b' }, 'cache_salt'],
+  [{ cache_salt: 'a\\b' }, 'cache_salt'],
+  [{ cache_salt: 'a@b' }, 'cache_salt'],
+  [{ cache_salt: 'a\0b' }, 'cache_salt'],
+  [{ return_tokens_as_token_ids: 1 }, 'return_tokens_as_token_ids'],
+  [{ return_token_ids: 'all' }, 'return_token_ids'],
+  [{ spaces_between_special_tokens: 'no' }, 'spaces_between_special_tokens'],
+  [{ logprob_token_ids: [1] }, 'logprob_token_ids'],
+  [{ thinking_token_budget: 5 }, 'thinking_token_budget'],
 ];
 
 const chatOnly: readonly (readonly [object, string])[] = [
@@ -99,6 +138,10 @@ const chatOnly: readonly (readonly [object, string])[] = [
   [{ modalities: ['text', 'audio'] }, 'modalities'],
   [{ audio: {} }, 'audio'],
   [{ chat_template: '{{ 1 }}' }, 'chat_template'],
+  [{ chat_template: 5 }, 'chat_template'],
+  [{ chat_template_kwargs: 'x' }, 'chat_template_kwargs'],
+  [{ documents: 'x' }, 'documents'],
+  [{ documents: ['x'] }, 'documents[0]'],
   [{ logprobs: 3 }, 'logprobs'],
   [{ top_logprobs: 3 }, 'top_logprobs'],
   [{ logprobs: true, top_logprobs: 21 }, 'top_logprobs'],
@@ -119,9 +162,13 @@ const completionOnly: readonly (readonly [object, string])[] = [
   [{ prompt: [1, -1] }, 'prompt[0]'],
   [{ prompt: 'a'.repeat(256) }, 'prompt'],
   [{ prompt: ['ok', 'a'.repeat(100_000)] }, 'prompt[1]'],
-  [{ prompt: new Array<string>(600).fill('a'), n: 2 }, 'prompt'],
+  [{ prompt: new Array<string>(600).fill('a'), n: 30 }, 'n'],
+  [{ prompt: new Array<string>(17_000).fill('a') }, 'prompt'],
   [{ suffix: 'end' }, 'suffix'],
-  [{ best_of: 2 }, 'best_of'],
+  [{ suffix: 5 }, 'suffix'],
+  [{ echo: true, suffix: 'end' }, 'echo'],
+  [{ max_tokens: -1, echo: true }, 'max_tokens'],
+  [{ max_tokens: 0, echo: true, min_tokens: 1 }, 'min_tokens'],
   [{ logprobs: true }, 'logprobs'],
   [{ logprobs: 21 }, 'logprobs'],
   [{ prompt_embeds: 'x' }, 'prompt_embeds'],
@@ -184,11 +231,35 @@ describe('what asks for nothing is accepted', () => {
       priority: 0,
       user: 'someone',
       metadata: { a: 'b' },
+      length_penalty: 1,
+      early_stopping: false,
+      cache_salt: 'tenant-7',
+      truncation_side: 'right',
       made_up_field: { deeply: ['nested'] },
     };
     expect(await chat({ ...neutral, tool_choice: 'none', modalities: ['text'], store: false })).toBeNull();
     expect(await completion({ ...neutral, best_of: 1, suffix: '' })).toBeNull();
     expect(await completion({ n: 3, best_of: 3 })).toBeNull();
+  });
+
+  test('what a server allows is accepted', async () => {
+    const settings = { ...testSettings, schedulingPolicy: 'priority' as const, trustRequestChatTemplate: true };
+    const body = { messages: hi, priority: -5, chat_template: '{{ messages[0].content }}!' };
+    const plan = await chatToEngine(parseWire(chatCompletionWire, body), { ...context, settings });
+    expect(plan.choices[0]?.request.priority).toBe(-5);
+    const ids = [...(plan.choices[0]?.request.promptTokenIds ?? [])];
+    expect(context.model.tokenizer.decode(ids, { skipSpecialTokens: false })).toBe('hi!');
+  });
+
+  test('a server may allow fewer sequences', async () => {
+    const settings = { ...testSettings, maxNSequences: 4 };
+    const ask = (body: object) =>
+      errorOf(async () =>
+        completionToEngine(parseWire(completionWire, { prompt: 'hi', ...body }), { ...context, settings }),
+      );
+    expect(await ask({ n: 4 })).toBeNull();
+    expect((await ask({ n: 5 }))?.param).toBe('n');
+    expect((await ask({ n: 1, best_of: 5 }))?.status).toBe(400);
   });
 
   test('a conversation with tool calls and other roles', async () => {

@@ -16,6 +16,9 @@ const decoder = (options: Partial<ChoiceDecoderOptions> = {}): ChoiceDecoder =>
     includeStop: false,
     minTokens: 0,
     numLogprobs: null,
+    spacesBetweenSpecialTokens: true,
+    promptTokenIds: [],
+    isScoreOnly: false,
     ...options,
   });
 
@@ -99,6 +102,45 @@ describe('one choice', () => {
     });
   });
 
+  test('the ids of the tokens come along, the last one included', () => {
+    expect(decoder().push([...say('ab'), eos]).tokenIds).toEqual([97, 98, testIds.imEnd]);
+  });
+
+  test("the prompt's tokens are named in order, over several events", () => {
+    const scored = (logprob: number, rank: number) => ({ logprob, rank, top: [{ tokenId: 99, logprob: -0.1 }] });
+    const nothing = { tokenId: -1, logprobs: null, finishReason: null, stopTokenId: null };
+    const subject = decoder({ promptTokenIds: [96, 97, 98, 99] });
+    const first = subject.push([{ ...nothing, promptLogprobs: [scored(-3, 7)] }]);
+    expect(first).toMatchObject({ text: '', numTokens: 0, finish: null });
+    expect(first.promptLogprobs).toEqual([
+      {
+        tokenId: 97,
+        text: 'a',
+        bytes: [97],
+        logprob: -3,
+        rank: 7,
+        top: [{ tokenId: 99, text: 'c', bytes: [99], logprob: -0.1 }],
+      },
+    ]);
+    const second = subject.push([{ ...token(97), promptLogprobs: [scored(-2, 1), scored(-20_000, 2)] }]);
+    expect(second.promptLogprobs.map(({ tokenId, logprob }) => [tokenId, logprob])).toEqual([
+      [98, -2],
+      [99, -9999],
+    ]);
+    expect(second.text).toBe('a');
+  });
+
+  test('when only the prompt is scored the sampled token is dropped', () => {
+    const update = decoder({ isScoreOnly: true }).push([{ ...eos, logprobs: { logprob: -1, top: [] } }]);
+    expect(update).toMatchObject({
+      text: '',
+      tokenIds: [],
+      logprobs: [],
+      numTokens: 0,
+      finish: { reason: 'length', stopReason: null },
+    });
+  });
+
   test('log probabilities carry text and bytes, floors and the wanted number', () => {
     const logprobs = {
       logprob: Number.NEGATIVE_INFINITY,
@@ -110,10 +152,11 @@ describe('one choice', () => {
     const update = decoder({ numLogprobs: 1 }).push([token(259, { logprobs })]);
     expect(update.logprobs).toEqual([
       {
+        tokenId: 259,
         text: 'hello',
         bytes: [104, 101, 108, 108, 111],
         logprob: -9999,
-        top: [{ text: '\ufffd', bytes: [0xe2], logprob: -1 }],
+        top: [{ tokenId: 0xe2, text: '\ufffd', bytes: [0xe2], logprob: -1 }],
       },
     ]);
   });

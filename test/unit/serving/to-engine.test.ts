@@ -46,6 +46,8 @@ describe('wire -> engine', () => {
       stopTokenIds: [],
       ignoreEos: false,
       numLogprobs: null,
+      numPromptLogprobs: null,
+      extras: null,
     });
     expect(plan.promptTokens).toBe(ids.length);
   });

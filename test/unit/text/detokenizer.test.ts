@@ -118,6 +118,20 @@ describe('generic', () => {
     expect(pieces.every((piece) => !piece.includes('\ufffd'))).toBe(true);
   });
 
+  test('special tokens that follow each other are printed with a space or without', () => {
+    // Without a decoder tokens are joined by spaces.
+    const table = withDecoder(null);
+    expect(table.kind.kind).toBe('generic');
+    const ids = [97, testIds.imStart, testIds.imEnd, 98, testIds.imEnd];
+    const shown = (spacesBetweenSpecialTokens: boolean): string => {
+      const options = { skipSpecialTokens: false, atTextStart: true, spacesBetweenSpecialTokens };
+      const detokenizer = createDetokenizer(table, options);
+      return ids.map((id) => detokenizer.push(id)).join('') + detokenizer.flush();
+    };
+    expect(shown(true)).toBe('a <|im_start|> <|im_end|> b <|im_end|>');
+    expect(shown(false)).toBe('a <|im_start|><|im_end|> b <|im_end|>');
+  });
+
   test('replacement characters are printed in the end', () => {
     const table = withDecoder({
       type: 'Sequence',
