@@ -12,10 +12,17 @@ import { type Engine, startEngine } from './engine/index.ts';
 import { EngineError } from './engine/types.ts';
 import { HubError } from './engine/weights/hub/errors.ts';
 import { resolveModelFolder } from './engine/weights/hub/resolve.ts';
+import { createJobHandler } from './jobs/handler.ts';
+import type { JobHandler } from './jobs/job.ts';
+import { JobService } from './jobs/service/job-service.ts';
+import { createJobLog, jobLogLevel } from './jobs/worker/job-log.ts';
+import { argsWithoutTestInput, findTestInput, runLocalTest } from './jobs/worker/local-test.ts';
+import { type QueueSettings, queueSettings } from './jobs/worker/queue-settings.ts';
+import { type QueueWorker, startQueueWorker } from './jobs/worker/queue-worker.ts';
 import { shuttingDown } from './routes/accepting.ts';
 import { type App, createApp } from './routes/app.ts';
 import { createBootApp } from './routes/boot-app.ts';
-import type { AppSettings } from './routes/deps.ts';
+import type { AppDeps, AppSettings } from './routes/deps.ts';
 import { probesOnly } from './routes/probes.ts';
 import { ProgressLine } from './runtime/progress-line.ts';
 import { listen, setIdleTimeout } from './runtime/serve.ts';
@@ -45,7 +52,13 @@ function createLog({ format, level }: Pick<LoggingConfig, 'format' | 'level'>): 
 /** The log until the configuration is known. */
 const earlyLog = createLog({ format: 'text', level: 'info' });
 
-async function serve(config: ServerConfig, log: Log): Promise<void> {
+/** What takes jobs besides HTTP: RunPod's queue, or one job from the command line. */
+interface JobSources {
+  readonly queue: QueueSettings | null;
+  readonly testInput: string | null;
+}
+
+async function serve(config: ServerConfig, sources: JobSources, log: Log): Promise<void> {
   const nowMs = (): number => performance.now();
   // Redrawn lines are for people; a log of objects gets objects.
   const isJson = config.logging.format === 'json';
@@ -54,16 +67,19 @@ async function serve(config: ServerConfig, log: Log): Promise<void> {
   const settings = appSettings(config);
   let engine: Engine | null = null;
   let hasBeenReady = false;
+  let jobs: JobService | null = null;
+  let worker: QueueWorker | null = null;
 
   const inFlight = new InFlight({
-    limits: () => (engine === null ? null : admissionLimits(config.admission, engine.info)),
+    // The defaults follow from the engine's size, which is known once it is ready.
+    limits: () => (engine === null || !hasBeenReady ? null : admissionLimits(config.admission, engine.info)),
     nowMs,
     random: Math.random,
   });
   const drain = new Drain({
     pause,
     stopListening: () => server.stop(false),
-    isBusy: () => inFlight.numRequests > 0 || (engine?.state === 'ready' && isBusy(engine)),
+    isBusy: () => inFlight.numRequests > 0 || jobs?.isBusy === true || (engine?.state === 'ready' && isBusy(engine)),
     cancelAll: () => inFlight.cancelAll(shuttingDown()),
     say: (message) => log.info(message),
   });
@@ -83,13 +99,14 @@ async function serve(config: ServerConfig, log: Log): Promise<void> {
   const probeServer =
     portHealth === null ? null : listen(probes, { host: config.host, port: portHealth, maxRequestBodyBytes: 1024 });
 
-  const stop = async (signal: StopSignal): Promise<void> => {
+  const stop = async (signal: StopSignal | null, exitCode = 0): Promise<void> => {
+    await worker?.stop(config.shutdownTimeoutMs);
     // Nobody sends requests to a server that has never been ready; somebody at a terminal does not want to wait.
     const delayMs = hasBeenReady && signal === 'SIGTERM' ? config.admission.drainDelayMs : 0;
     await drain.run({ delayMs, timeoutMs: config.shutdownTimeoutMs });
     await Promise.race([engine?.close(), pause(CLOSE_GRACE_MS)]);
     await Promise.race([Promise.all([server.stop(true), probeServer?.stop(true)]), pause(CLOSE_GRACE_MS)]);
-    process.exit(0);
+    process.exit(exitCode);
   };
   onStopSignal(process, { first: (signal) => void stop(signal), again: () => drain.hurry() }, nowMs);
 
@@ -112,16 +129,16 @@ async function serve(config: ServerConfig, log: Log): Promise<void> {
     },
   );
   engine = started;
-  app = createApp({
+  const reportError = (error: unknown): void => log.error(error);
+  const deps: AppDeps = {
     engine: started,
     model,
     settings,
     metrics,
     ...lifecycle,
-    inFlight,
     setIdleTimeout,
     log,
-    reportError: (error) => log.error(error),
+    reportError,
     requestLog: {
       requests: config.logging.enableLogRequests,
       outputs: config.logging.enableLogOutputs,
@@ -132,7 +149,25 @@ async function serve(config: ServerConfig, log: Log): Promise<void> {
     keepAliveMs: config.http.sseKeepAliveMs,
     slowReaderTimeoutMs: config.http.slowReaderTimeoutMs,
     requestTimeoutMs: config.http.requestTimeoutMs,
-  });
+  };
+  const handler = createHandler(deps, config);
+  jobs = new JobService({ handler, maxConcurrency: config.jobs.maxConcurrency, reportError });
+  app = createApp({ ...deps, inFlight }, jobs);
+  if (sources.queue) {
+    worker = startQueueWorker({
+      settings: sources.queue,
+      handler,
+      maxConcurrency: config.jobs.maxConcurrency,
+      version: packageJson.version,
+      log: createJobLog({
+        isJson: Boolean(process.env.RUNPOD_ENDPOINT_ID),
+        level: jobLogLevel(process.env),
+        write: (line) => console.log(line),
+      }),
+      engine: started,
+      onEnd: (reason) => void stop(null, reason === 'failed' ? 1 : 0),
+    });
+  }
   const info = await started.ready().catch((error: unknown) => {
     // Whoever stops a server that is loading gets no complaint that it did not load.
     if (drain.isDraining) return null;
@@ -150,6 +185,24 @@ async function serve(config: ServerConfig, log: Log): Promise<void> {
   log.info(
     `Ready: ${scheme}://${shown}:${server.port}/v1 serves ${config.servedModelNames[0]} (context ${info.maxModelLen})`,
   );
+  if (sources.testInput !== null) {
+    await stop(null, await runLocalTest(sources.testInput, handler, (line) => console.log(line)));
+  }
+}
+
+/** Jobs call the routes in this process: their keys were checked where they came in, and none is refused half-way. */
+function createHandler(deps: AppDeps, config: ServerConfig): JobHandler {
+  const settings = { ...deps.settings, apiKeys: [] };
+  const inner = createApp({ ...deps, settings, isDraining: () => false, isClosing: () => false });
+  const { engine, model, metrics } = deps;
+  return createJobHandler({
+    engine,
+    model,
+    settings,
+    metrics,
+    jobs: config.jobs,
+    fetchRoute: (request) => inner.handle(request),
+  });
 }
 
 function appSettings(config: ServerConfig): AppSettings {
@@ -185,15 +238,26 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** Throws: ConfigError when the environment names half a queue. */
+function readQueue(): QueueSettings | null {
+  try {
+    return queueSettings(process.env);
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
+}
+
 let log = earlyLog;
 try {
-  const loaded = loadConfig(processSurroundings(parseYaml));
+  const testInput = await findTestInput(process.argv);
+  const surroundings = processSurroundings(parseYaml);
+  const loaded = loadConfig({ ...surroundings, args: argsWithoutTestInput(surroundings.args) });
   if (loaded.kind === 'help') console.log(loaded.text);
   else if (loaded.kind === 'version') console.log(packageJson.version);
   else {
     log = createLog(loaded.config.logging);
     for (const notice of loaded.notices) log.info(notice);
-    await serve(loaded.config, log);
+    await serve(loaded.config, { queue: readQueue(), testInput }, log);
   }
 } catch (error) {
   const isExpected = error instanceof ConfigError || error instanceof HubError || error instanceof EngineError;

@@ -32,10 +32,9 @@ export function shuttingDown(): ApiError {
   return unavailable('The server is shutting down.');
 }
 
-/** What translation needs. Throws: ApiError 503 while the server takes nothing, or has no room. */
+/** What translation needs. Throws: ApiError 503 while the server takes nothing. */
 export function servingContext(deps: AppDeps): ServingContext {
   const problem = unreadiness(deps);
   if (problem !== null) throw problem;
-  deps.inFlight?.assertRoom();
   return { model: deps.model, settings: deps.settings, info: deps.engine.info };
 }

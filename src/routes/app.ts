@@ -36,6 +36,14 @@ export type { App } from './front.ts';
 /** Routes read their body themselves; Elysia must leave it alone. */
 const rawBody = { parse: 'none' } as const;
 
+/** What asks for room before its body is read. */
+const generatingPaths: ReadonlySet<string> = new Set([
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/v1/responses',
+  '/v1/messages',
+]);
+
 /** What the Responses API keeps for later requests. */
 const storedResponses = { maxResponses: 1000, maxChars: 64 << 20 } as const;
 
@@ -59,7 +67,11 @@ export function createApp(given: AppDeps, jobs: NativeJobs | null = null): App &
   // Elysia looks for the path from a fixed place on: 11 with `standardHostname`, which breaks Host headers of less than four
   // characters; 7 without, which breaks https.
   const routes = new Elysia({ handler: { standardHostname: deps.settings.isHttps === true } })
-    .onRequest(({ request }) => authorize(request))
+    .onRequest(({ request }) => {
+      authorize(request);
+      const isGeneration = request.method === 'POST' && generatingPaths.has(new URL(request.url).pathname);
+      if (isGeneration) deps.inFlight?.enter(originalOf(request));
+    })
     .onError(({ code, error, request }) => {
       const failure = code === 'NOT_FOUND' ? unknownUrl(request) : error;
       logRefusal(deps, request, failure);

@@ -28,7 +28,7 @@ const uncounted: ReadonlySet<string> = new Set([
   '/metrics/routing',
 ]);
 
-export type FrontDeps = Pick<AppDeps, 'settings' | 'isDraining' | 'metrics'>;
+export type FrontDeps = Pick<AppDeps, 'settings' | 'isDraining' | 'metrics' | 'inFlight'>;
 
 export function withFront(routes: Pick<App, 'handle'>, patterns: RoutePatterns, deps: FrontDeps): App {
   const { http, cors: corsConfig } = deps.settings;
@@ -49,6 +49,7 @@ export function withFront(routes: Pick<App, 'handle'>, patterns: RoutePatterns, 
     const given = new URL(request.url).pathname;
     const path = ownPath(given);
     const response = await routes.handle(path === given ? request : withPath(request, path));
+    deps.inFlight?.leave(request);
     const { headers } = response;
     cors?.addHeaders(headers, request);
     if (http?.enableRequestIdHeaders === true && !headers.has('x-request-id')) {

@@ -9,6 +9,7 @@ import { Generation, type GenerationObserver, type GenerationPlan } from '../ser
 import { watchForLog } from '../serving/request-log.ts';
 import type { AppDeps } from './deps.ts';
 import { eventStream } from './event-stream.ts';
+import { originalOf } from './rewrites.ts';
 
 const defaultKeepAliveMs = 10_000;
 const defaultSlowReaderTimeoutMs = 30_000;
@@ -39,7 +40,7 @@ export function startGeneration(
   by: AskedBy,
   more: GenerationObserver | null = null,
 ): Generation {
-  const ticket = deps.inFlight?.admit(plan);
+  const ticket = deps.inFlight?.admit(plan, originalOf(by.request));
   const deadline = new Deadline(deps.requestTimeoutMs ?? 0);
   const observers = [deps.metrics.watch(plan), ticket, logObserver(deps, plan, by), deadline.observer, more];
   const generation = new Generation(deps.engine, plan, together(observers.filter((one) => one != null)));

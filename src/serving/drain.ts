@@ -62,9 +62,12 @@ export class Drain {
     this.phase = 'closing';
     parts.say('Stopping: running requests finish, new ones are refused.');
     let isQuiet = false;
-    const quiet = Promise.all([parts.stopListening(), this.untilIdle()]).then(() => {
-      isQuiet = true;
-    });
+    // The port stays open until the last request has ended, so that new ones get an answer that says why.
+    const quiet = this.untilIdle()
+      .then(() => parts.stopListening())
+      .then(() => {
+        isQuiet = true;
+      });
     await Promise.race([quiet, this.pause(timeoutMs)]);
     if (isQuiet) return;
     parts.say('Time is up: what still runs is aborted.');

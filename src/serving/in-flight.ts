@@ -63,6 +63,8 @@ const retryAfter = { min: 1, max: 60, unknown: 5, jitter: 0.5 } as const;
 
 export class InFlight {
   private readonly open = new Map<Ticket, Cancellable | null>();
+  /** Requests that are being read and translated; each will be a sequence at least. */
+  private readonly entering = new Set<object>();
   private sequences = 0;
   private tokens = 0;
   /** Queued tokens that go away per second; null before the first measurement. */
@@ -91,16 +93,29 @@ export class InFlight {
     return this.rejections;
   }
 
-  /** Cheap enough to ask before a body is translated. Throws: ApiError 503 when there is no room for anything. */
-  assertRoom(): void {
-    this.assertFits(1, 1);
+  /**
+   * Lets a request in before its body is read, so that a burst is refused before work is spent on it. `key`: the request.
+   * Throws: ApiError 503 with the time to come back.
+   */
+  enter(key: object): void {
+    if (this.sequences + this.entering.size > 0) this.assertFits(1, 1);
+    this.entering.add(key);
   }
 
-  /** An idle server takes whatever can run at all. Throws: ApiError 503 with the time to come back. */
-  admit(plan: GenerationPlan): Ticket {
+  /** The request has been answered, or its answer has begun. Harmless for others. */
+  leave(key: object): void {
+    this.entering.delete(key);
+  }
+
+  /**
+   * Takes the place of what entered under `key`. A server without sequences takes whatever can run at all.
+   * Throws: ApiError 503 with the time to come back.
+   */
+  admit(plan: GenerationPlan, key?: object): Ticket {
+    if (key !== undefined) this.entering.delete(key);
     const lengths = new Map(plan.choices.map(({ index, request }) => [index, request.promptTokenIds.length]));
     const numTokens = [...lengths.values()].reduce((sum, length) => sum + length, 0);
-    this.assertFits(plan.choices.length, numTokens);
+    if (this.sequences > 0) this.assertFits(plan.choices.length, numTokens);
     this.sequences += plan.choices.length;
     this.tokens += numTokens;
     return this.ticket(plan.choices.length, lengths);
@@ -152,13 +167,14 @@ export class InFlight {
   }
 
   private assertFits(numSequences: number, numTokens: number): void {
-    const limits = this.sequences === 0 ? null : this.options.limits();
+    const limits = this.options.limits();
     if (limits === null) return;
-    const tooMany = this.sequences + numSequences > limits.maxSequences;
+    const numTaken = this.sequences + this.entering.size;
+    const tooMany = numTaken + numSequences > limits.maxSequences;
     const tooLong = this.tokens > 0 && this.tokens + numTokens > limits.maxQueuedTokens;
     if (!tooMany && !tooLong) return;
     this.rejections[tooMany ? 'requests' : 'tokens'] += 1;
-    const what = tooMany ? `${this.sequences} sequences are in progress` : `${this.tokens} prompt tokens are waiting`;
+    const what = tooMany ? `${numTaken} sequences are in progress` : `${this.tokens} prompt tokens are waiting`;
     throw unavailable(`The server is at its limit: ${what}. Try again later or elsewhere.`, this.retryAfterSeconds());
   }
 

@@ -51,7 +51,7 @@ suite.test('kill -9 of the engine ends its streams with an error, and serving go
   await until(async () => (await server.metric('kv_cache_usage_perc')) === 0);
 });
 
-suite.test('SIGTERM: what runs finishes, no new connection is taken, the exit code is 0', async (server) => {
+suite.test('SIGTERM: what runs finishes, new requests get 503, the exit code is 0', async (server) => {
   const whole = textOf(await (await openStream(server.url, long)).frames);
   const running = await openStream(server.url, long);
   await running.firstToken;
@@ -60,12 +60,14 @@ suite.test('SIGTERM: what runs finishes, no new connection is taken, the exit co
   try {
     process.kill(server.pid, 'SIGTERM');
     await server.waitForLine(/^Stopping/);
-    await until(() =>
-      healthOf(server).then(
-        () => false,
-        () => true,
-      ),
-    );
+    expect(await healthOf(server)).toBe(503);
+    const refused = await fetch(`${server.url}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt: 'a', max_tokens: 1 }),
+    });
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).not.toBeNull();
   } finally {
     process.kill(engine, 'SIGCONT');
   }

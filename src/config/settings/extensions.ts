@@ -2,7 +2,7 @@
  * Settings of LoRA, speculative decoding, native jobs and media. Rows only; `../settings.ts` puts all sections together.
  */
 import { boolean, choice, decimal, integer, json, list, notation, text } from '../kinds.ts';
-import { noEffect, planned, plannedQuietly, section } from '../setting.ts';
+import { acts, noEffect, planned, plannedQuietly, section } from '../setting.ts';
 
 export const lora = section('LoRA', {
   enableLora: planned(boolean(), false, 'Serve LoRA adapters beside the model.'),
@@ -86,25 +86,21 @@ export const speculative = section('Speculative decoding', {
 });
 
 export const jobs = section('Native jobs', {
-  defaultBatchSize: plannedQuietly(integer({ min: 1 }), 50, 'Most tokens in one piece of a streamed job.', {
+  defaultBatchSize: acts(integer({ min: 1 }), 50, 'Most tokens in one piece of a streamed job.', {
     unit: 'tokens',
   }),
-  defaultMinBatchSize: plannedQuietly(integer({ min: 1 }), 1, 'Tokens in the first piece of a streamed job.', {
+  defaultMinBatchSize: acts(integer({ min: 1 }), 1, 'Tokens in the first piece of a streamed job.', {
     unit: 'tokens',
     oldNames: [{ name: 'min-batch-size', isInverted: false }],
   }),
-  defaultBatchSizeGrowthFactor: plannedQuietly(
+  defaultBatchSizeGrowthFactor: acts(
     decimal({ min: 1 }),
     3,
     'How much larger each piece of a streamed job is than the one before.',
     { oldNames: [{ name: 'batch-size-growth-factor', isInverted: false }] },
   ),
-  rawOpenaiOutput: plannedQuietly(
-    boolean(),
-    true,
-    'Stream OpenAI jobs as the lines of an event stream, not as objects.',
-  ),
-  nativeOutput: plannedQuietly(
+  rawOpenaiOutput: acts(boolean(), true, 'Stream OpenAI jobs as the lines of an event stream, not as objects.'),
+  nativeOutput: acts(
     choice(['batches', 'openai']),
     'batches',
     'Shape of the output of native jobs: batches of tokens, or the OpenAI object.',

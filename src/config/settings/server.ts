@@ -4,7 +4,7 @@
  * Rows only; `../settings.ts` puts all sections together.
  */
 import { boolean, choice, decimal, integer, list, text } from '../kinds.ts';
-import { acts, noEffect, planned, plannedQuietly, section } from '../setting.ts';
+import { acts, noEffect, planned, section } from '../setting.ts';
 
 export const server = section('Server', {
   config: {
@@ -105,7 +105,7 @@ export const load = section('Load and shutdown', {
     'How long new requests are still taken after SIGTERM, while readiness says no already. Ctrl-C does not wait.',
     { unit: 'seconds' },
   ),
-  maxConcurrency: plannedQuietly(
+  maxConcurrency: acts(
     integer({ min: 1 }),
     300,
     'Most jobs at once; further ones wait. Requests over HTTP have MAX_NUM_QUEUED_REQS.',

@@ -142,9 +142,14 @@ export class JobService {
     return { ...this.counts, inProgress: this.running.size, inQueue: this.queue.length };
   }
 
+  /** True while something waits, runs or is being delivered. */
+  get isBusy(): boolean {
+    return this.queue.length > 0 || this.running.size > 0 || this.deliveries.size > 0;
+  }
+
   /** Resolves when nothing waits, runs or is being delivered. */
   async drained(): Promise<void> {
-    while (this.queue.length > 0 || this.running.size > 0 || this.deliveries.size > 0) {
+    while (this.isBusy) {
       if (this.queue.length === 0 && this.running.size === 0) await Promise.all(this.deliveries);
       else await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
     }

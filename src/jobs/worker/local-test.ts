@@ -20,6 +20,14 @@ export async function findTestInput(argv: readonly string[]): Promise<string | n
   return given === undefined || given.startsWith('--') ? readFile(defaultFile, 'utf8') : given;
 }
 
+/** The arguments that are left for the settings. */
+export function argsWithoutTestInput(args: readonly string[]): string[] {
+  return args.filter((arg, i) => {
+    const isValue = args[i - 1] === flag && !arg.startsWith('--');
+    return arg !== flag && !arg.startsWith(`${flag}=`) && !isValue;
+  });
+}
+
 /** Runs the job and writes each output and the end as JSON lines. Gives the exit status. */
 export async function runLocalTest(
   testInput: string,

@@ -4,6 +4,7 @@
  * Source: RunPod's serverless API.
  */
 import * as v from 'valibot';
+import { objectOf } from '../../serving/schema/fields.ts';
 import type { WireSchema } from '../../serving/schema/wire.ts';
 import type { NativeJobOptions } from './native-jobs.ts';
 
@@ -22,13 +23,15 @@ const schema = v.object({
     ),
   ),
   policy: v.nullish(
-    v.object({
-      /** Units: milliseconds. */
-      executionTimeout: v.nullish(durationMs),
-      ttl: v.nullish(durationMs),
-      /** Accepted: there is one worker, nothing is scaled. */
-      lowPriority: v.nullish(v.boolean()),
-    }),
+    objectOf(
+      v.object({
+        /** Units: milliseconds. */
+        executionTimeout: v.nullish(durationMs),
+        ttl: v.nullish(durationMs),
+        /** Accepted: there is one worker, nothing is scaled. */
+        lowPriority: v.nullish(v.boolean()),
+      }),
+    ),
   ),
 });
 

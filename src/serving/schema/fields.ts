@@ -45,5 +45,13 @@ export const phrase = v.pipe(
 
 export const tokenIds = v.array(integer(0));
 
+/** Refuses arrays, which the library's schemas take for objects. */
+export const objectOf = <const S extends v.GenericSchema>(schema: S) =>
+  v.pipe(
+    v.unknown(),
+    v.check((value) => !Array.isArray(value), 'must be an object, not an array'),
+    schema,
+  );
+
 /** Any JSON object. */
-export const jsonObject = v.record(v.string(), v.unknown());
+export const jsonObject = objectOf(v.record(v.string(), v.unknown()));

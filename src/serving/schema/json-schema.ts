@@ -95,7 +95,8 @@ function object(node: Node): JsonSchema {
 
 /** What one step of a pipe adds. Steps that no keyword stands for add nothing. */
 function refine(schema: JsonSchema, step: Node): JsonSchema {
-  if (step.kind === 'schema') return schema;
+  // What comes after a check of any value says more than it.
+  if (step.kind === 'schema') return Object.keys(schema).length === 0 ? convert(step) : schema;
   const { requirement } = step;
   const isList = schema.type === 'array';
   switch (step.type) {

@@ -5,19 +5,21 @@
  */
 import * as v from 'valibot';
 import { chatOnly, refuse } from './chat-only.ts';
-import { integer, jsonObject, optional, phrase } from './fields.ts';
+import { integer, jsonObject, objectOf, optional, phrase } from './fields.ts';
 import { answerEntries, samplingEntries } from './sampling.ts';
 import { type UnsupportedField, unsupportedInChat } from './unsupported.ts';
 import type { WireSchema } from './wire.ts';
 
 const maxStopSequences = 64;
 
-const contentBlock = v.looseObject({ type: v.string() });
+const contentBlock = objectOf(v.looseObject({ type: v.string() }));
 
-const turn = v.object({
-  role: v.picklist(['user', 'assistant']),
-  content: v.union([v.string(), v.array(contentBlock)]),
-});
+const turn = objectOf(
+  v.object({
+    role: v.picklist(['user', 'assistant']),
+    content: v.union([v.string(), v.array(contentBlock)]),
+  }),
+);
 
 const conversation = {
   model: optional(v.string()),
@@ -34,7 +36,7 @@ const messagesSchema = v.object({
   stop_sequences: optional(
     v.pipe(v.array(phrase), v.maxLength(maxStopSequences, `must have at most ${maxStopSequences} entries`)),
   ),
-  metadata: optional(v.looseObject({ user_id: optional(v.string()) })),
+  metadata: optional(objectOf(v.looseObject({ user_id: optional(v.string()) }))),
 });
 
 const countTokensSchema = v.object(conversation);

@@ -4,25 +4,25 @@
  * Next: `serving/prompt.ts`, which flattens contents and refuses what is not text.
  */
 import * as v from 'valibot';
-import { jsonObject, optional } from './fields.ts';
+import { jsonObject, objectOf, optional } from './fields.ts';
 
-const contentPart = v.looseObject({ type: v.string() });
+const contentPart = objectOf(v.looseObject({ type: v.string() }));
 
-const toolCall = v.object({
-  id: optional(v.string()),
-  type: optional(v.string()),
-  function: v.object({ name: v.string(), arguments: optional(v.union([v.string(), jsonObject])) }),
-});
+const calledFunction = objectOf(v.object({ name: v.string(), arguments: optional(v.union([v.string(), jsonObject])) }));
 
-export const message = v.object({
-  role: v.pipe(v.string(), v.minLength(1, 'must not be empty')),
-  content: optional(v.union([v.string(), v.array(contentPart)])),
-  name: optional(v.string()),
-  reasoning: optional(v.string()),
-  reasoning_content: optional(v.string()),
-  tool_calls: optional(v.array(toolCall)),
-  tool_call_id: optional(v.string()),
-});
+const toolCall = objectOf(v.object({ id: optional(v.string()), type: optional(v.string()), function: calledFunction }));
+
+export const message = objectOf(
+  v.object({
+    role: v.pipe(v.string(), v.minLength(1, 'must not be empty')),
+    content: optional(v.union([v.string(), v.array(contentPart)])),
+    name: optional(v.string()),
+    reasoning: optional(v.string()),
+    reasoning_content: optional(v.string()),
+    tool_calls: optional(v.array(toolCall)),
+    tool_call_id: optional(v.string()),
+  }),
+);
 
 /** What is rendered, wherever a conversation is accepted. */
 export const conversationEntries = {

@@ -5,7 +5,7 @@
  */
 import * as v from 'valibot';
 import { chatOnly, refuse } from './chat-only.ts';
-import { integer, jsonObject, optional } from './fields.ts';
+import { integer, jsonObject, objectOf, optional } from './fields.ts';
 import { answerEntries, samplingEntries } from './sampling.ts';
 import { type UnsupportedField, unsupportedInChat } from './unsupported.ts';
 import type { WireSchema } from './wire.ts';
@@ -26,14 +26,16 @@ const includable = [
   'message.output_text.logprobs',
 ] as const;
 
-const contentPart = v.looseObject({ type: v.string() });
+const contentPart = objectOf(v.looseObject({ type: v.string() }));
 
 /** Everything but a message is refused in `serving/responses/items.ts`, with the item's index. */
-const inputItem = v.looseObject({
-  type: optional(v.string()),
-  role: optional(v.string()),
-  content: optional(v.union([v.string(), v.array(contentPart)])),
-});
+const inputItem = objectOf(
+  v.looseObject({
+    type: optional(v.string()),
+    role: optional(v.string()),
+    content: optional(v.union([v.string(), v.array(contentPart)])),
+  }),
+);
 
 const metadata = v.pipe(
   v.record(
@@ -58,7 +60,7 @@ const schema = v.object({
   previous_response_id: optional(v.string()),
   store: optional(v.boolean()),
   background: optional(v.boolean()),
-  metadata: optional(metadata),
+  metadata: optional(objectOf(metadata)),
   include: optional(v.array(v.picklist(includable))),
   top_logprobs: optional(integer(0)),
   /** Entries that mean something here are checked in `serving/responses/to-chat.ts`. */

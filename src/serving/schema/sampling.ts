@@ -5,7 +5,7 @@
  */
 import * as v from 'valibot';
 import { extraSamplerEntries } from './extra-samplers.ts';
-import { integer, optional, phrase, real, realAbove, tokenIds } from './fields.ts';
+import { integer, objectOf, optional, phrase, real, realAbove, tokenIds } from './fields.ts';
 
 const maxStopStrings = 64;
 const maxBadWords = 1024;
@@ -33,7 +33,7 @@ export const samplingEntries = {
   presence_penalty: optional(real(-2, 2)),
   frequency_penalty: optional(real(-2, 2)),
   repetition_penalty: optional(realAbove(0, Number.MAX_VALUE)),
-  logit_bias: optional(v.record(v.string(), v.pipe(v.number(), v.finite('must be a finite number')))),
+  logit_bias: optional(objectOf(v.record(v.string(), v.pipe(v.number(), v.finite('must be a finite number'))))),
   /** -1 means none. */
   seed: optional(integer(int64.min, int64.max)),
   n: optional(integer(1)),
@@ -76,7 +76,7 @@ export const answerEntries = {
   model: optional(v.string()),
   stream: optional(v.boolean()),
   stream_options: optional(
-    v.object({ include_usage: optional(v.boolean()), continuous_usage_stats: optional(v.boolean()) }),
+    objectOf(v.object({ include_usage: optional(v.boolean()), continuous_usage_stats: optional(v.boolean()) })),
   ),
   /** Becomes part of the answer's id; the `X-Request-Id` header wins. */
   request_id: optional(v.string()),

@@ -54,8 +54,8 @@ describe('not supported yet', () => {
   });
 
   test('what changes no answer is told', () => {
-    expect(noticesOf({ env: { MAX_CONCURRENCY: '30' } })).toEqual([
-      'MAX_CONCURRENCY is not yet supported and changes nothing for now.',
+    expect(noticesOf({ env: { STREAM_INTERVAL: '5' } })).toEqual([
+      'STREAM_INTERVAL is not yet supported and changes nothing for now.',
     ]);
   });
 });

@@ -84,3 +84,24 @@ test('all that is open is given up at once', () => {
   inFlight.cancelAll(reason);
   expect(told).toEqual([reason]);
 });
+
+test('what enters takes room until it is admitted or leaves', () => {
+  const inFlight = new InFlight({
+    limits: () => ({ maxSequences: 2, maxQueuedTokens: 100 }),
+    nowMs: () => 0,
+    random: () => 0,
+  });
+  const [one, two, three] = [{}, {}, {}];
+  inFlight.enter(one);
+  inFlight.enter(two);
+  expect(() => inFlight.enter(three)).toThrow('2 sequences are in progress');
+  inFlight.leave(two);
+  const ticket = inFlight.admit(planOf(5), one);
+  inFlight.leave(one);
+  inFlight.enter(three);
+  expect(() => inFlight.enter(two)).toThrow('at its limit');
+  inFlight.leave(three);
+  ticket.ended();
+  // However large: nothing else is in progress.
+  expect(inFlight.admit(planOf(500, 7), two)).toBeDefined();
+});
