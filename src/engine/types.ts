@@ -45,6 +45,28 @@ export interface SamplingParams {
   readonly extras: ExtraSamplers | null;
 }
 
+/** Greedy, every processor off, one token: what tests, warm-up and benchmarks start from. */
+export const NEUTRAL_SAMPLING: SamplingParams = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  seed: null,
+  logitBias: [],
+  bannedSequences: [],
+  allowedTokenIds: null,
+  maxTokens: 1,
+  minTokens: 0,
+  stopTokenIds: [],
+  ignoreEos: false,
+  numLogprobs: null,
+  numPromptLogprobs: null,
+  extras: null,
+};
+
 /** llama.cpp's further samplers. What each does, and in which order, stands in `docs/sampling.md`. */
 export interface ExtraSamplers {
   /** Keep the tokens of the most typical information content until their probability reaches this; 1 = off. */

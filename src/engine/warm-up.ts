@@ -8,28 +8,9 @@
 import { assertFinite, type LoadedModel } from './load-model.ts';
 import { Scheduler } from './scheduler.ts';
 import type { SchedulerOptions } from './scheduler-options.ts';
-import type { SamplingParams } from './types.ts';
+import { NEUTRAL_SAMPLING, type SamplingParams } from './types.ts';
 
-const GREEDY: SamplingParams = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: null,
-  logitBias: [],
-  bannedSequences: [],
-  allowedTokenIds: null,
-  maxTokens: 2,
-  minTokens: 0,
-  stopTokenIds: [],
-  ignoreEos: true,
-  numLogprobs: null,
-  extras: null,
-  numPromptLogprobs: null,
-};
+const GREEDY: SamplingParams = { ...NEUTRAL_SAMPLING, maxTokens: 2, ignoreEos: true };
 
 /** Rows of a step: one of each class for which `planMatmul` chooses another kernel. */
 const BATCH_SIZES = [1, 2, 3, 5, 9, 17, 33];

@@ -10,6 +10,7 @@ import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
 import kept from './include/kept.wgsl' with { type: 'text' };
 import kv from './include/kv.wgsl' with { type: 'text' };
+import matmul from './include/matmul.wgsl' with { type: 'text' };
 import order from './include/order.wgsl' with { type: 'text' };
 import parts from './include/parts.wgsl' with { type: 'text' };
 import random from './include/random.wgsl' with { type: 'text' };
@@ -51,6 +52,7 @@ export const shaderSources = {
   'logprobs-blocks.wgsl': logprobsBlocks,
   'logprobs-target.wgsl': logprobsTarget,
   'logprobs-top.wgsl': logprobsTop,
+  'matmul.wgsl': matmul,
   'matmul-gemv.wgsl': matmulGemv,
   'matmul-rows.wgsl': matmulRows,
   'matmul-tile.wgsl': matmulTile,

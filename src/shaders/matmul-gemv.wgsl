@@ -1,7 +1,5 @@
-// y[t, column + n] = sum_k w[n, k] * x[t, k] (+ bias[n]) (+ y), for 1 to COLS rows t at a time.
-// GATED: y = activate(w[n] . x (+ bias[n])) * (w2[n] . x (+ bias2[n])).
+// Matrix product for 1 to COLS rows of x at a time; formula and bindings: include/matmul.wgsl.
 //
-// Bindings: w, w2 [n, 8 * chunks] packed rows; x [T, 4 * x_stride] f32; bias [N]; y [T, y_stride] f32.
 // One workgroup gives ROWS outputs for all COLS rows of x; its invocations stride over k in chunks of 8 elements,
 // so that neighbours load neighbouring 16 bytes and each weight is read once for the whole batch.
 // Source: the multi-column matrix-vector kernels of ggml's WebGPU backend, with the partial sums kept in named registers.
@@ -9,30 +7,10 @@
 #param ROWS: u32
 #param COLS: u32
 #param SUBGROUPS: flag
-#param GATED: flag
-#param BIAS: flag
-#param ACCUMULATE: flag
-#include "weights.wgsl"
-#include "activation.wgsl"
+#include "matmul.wgsl"
 #if SUBGROUPS
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
-#endif
-
-#struct MatmulParams
-
-@group(0) @binding(0) var<uniform> params: MatmulParams;
-@group(0) @binding(1) var<storage, read> w: array<vec4u>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-#if GATED
-@group(0) @binding(4) var<storage, read> w2: array<vec4u>;
-#endif
-#if BIAS
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-#endif
-#if BIAS && GATED
-@group(0) @binding(6) var<storage, read> bias2: array<f32>;
 #endif
 
 const OUTPUTS: u32 = ROWS * COLS;
@@ -144,22 +122,11 @@ fn main(
     let row = first_row + output / COLS;
     let column = output % COLS;
     if (row < params.n && column < params.rows) {
-      var value = finish(output, num_parts);
-#if BIAS
-      value += bias[params.y_column + row];
-#endif
 #if GATED
-      var gated = finish(OUTPUTS + output, num_parts);
-#if BIAS
-      gated += bias2[params.y_column + row];
+      write_output(column, row, finish(output, num_parts), finish(OUTPUTS + output, num_parts));
+#else
+      write_output(column, row, finish(output, num_parts), 0.0);
 #endif
-      value = activate(value) * gated;
-#endif
-      let at = (params.y_row + column) * params.y_stride + params.y_column + row;
-#if ACCUMULATE
-      value += y[at];
-#endif
-      y[at] = value;
     }
   }
 }

@@ -1,31 +1,10 @@
-// y[t, column + n] = sum_k w[n, k] * x[t, k] (+ bias[n]) (+ y), for many rows t.
-// GATED: y = activate(w[n] . x (+ bias[n])) * (w2[n] . x (+ bias2[n])).
+// Matrix product for many rows of x; formula and bindings: include/matmul.wgsl.
 //
-// Bindings as in matmul-gemv.wgsl. One workgroup of SIDE x SIDE invocations gives a tile of 4 SIDE rows by 4 SIDE outputs;
+// One workgroup of SIDE x SIDE invocations gives a tile of 4 SIDE rows by 4 SIDE outputs;
 // each invocation keeps a 4 x 4 block in named registers. Tiles of x and w are staged in workgroup memory, 32 elements of k
 // at a time, with vectors along k: both operands are then read as stored and no transposition is needed.
 #param SIDE: u32
-#param GATED: flag
-#param BIAS: flag
-#param ACCUMULATE: flag
-#include "weights.wgsl"
-#include "activation.wgsl"
-
-#struct MatmulParams
-
-@group(0) @binding(0) var<uniform> params: MatmulParams;
-@group(0) @binding(1) var<storage, read> w: array<vec4u>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-#if GATED
-@group(0) @binding(4) var<storage, read> w2: array<vec4u>;
-#endif
-#if BIAS
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-#endif
-#if BIAS && GATED
-@group(0) @binding(6) var<storage, read> bias2: array<f32>;
-#endif
+#include "matmul.wgsl"
 
 const WG: u32 = SIDE * SIDE;
 const TILE: u32 = SIDE * 4u;
@@ -116,21 +95,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let row = first_row + ty + $iu * SIDE;
     let output = first_output + tx + $ju * SIDE;
     if (row < params.rows && output < params.n) {
-      var value = sum$i$j;
-#if BIAS
-      value += bias[params.y_column + output];
-#endif
 #if GATED
-#if BIAS
-      gated$i$j += bias2[params.y_column + output];
+      write_output(row, output, sum$i$j, gated$i$j);
+#else
+      write_output(row, output, sum$i$j, 0.0);
 #endif
-      value = activate(value) * gated$i$j;
-#endif
-      let at = (params.y_row + row) * params.y_stride + params.y_column + output;
-#if ACCUMULATE
-      value += y[at];
-#endif
-      y[at] = value;
     }
   }
 #end

@@ -6,7 +6,7 @@ import type { EngineConfig } from '../../src/config/server-config.ts';
 import { type LoadedModel, loadModel } from '../../src/engine/load-model.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import type { SchedulerOptions } from '../../src/engine/scheduler-options.ts';
-import type { GenerateRequest, SamplingParams } from '../../src/engine/types.ts';
+import { type GenerateRequest, NEUTRAL_SAMPLING, type SamplingParams } from '../../src/engine/types.ts';
 
 export const fixtureFolder = (name: string) => fileURLToPath(new URL(`../fixtures/models/${name}`, import.meta.url));
 
@@ -57,27 +57,7 @@ export function newScheduler(model: LoadedModel, options: Partial<SchedulerOptio
 }
 
 export function greedyParams(maxTokens: number, more: Partial<SamplingParams> = {}): SamplingParams {
-  return {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    seed: null,
-    logitBias: [],
-    bannedSequences: [],
-    allowedTokenIds: null,
-    maxTokens,
-    minTokens: 0,
-    stopTokenIds: [],
-    ignoreEos: true,
-    numLogprobs: null,
-    extras: null,
-    numPromptLogprobs: null,
-    ...more,
-  };
+  return { ...NEUTRAL_SAMPLING, maxTokens, ignoreEos: true, ...more };
 }
 
 export function request(id: string, promptTokenIds: readonly number[], params: SamplingParams): GenerateRequest {

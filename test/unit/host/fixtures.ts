@@ -6,28 +6,16 @@
 import { fileURLToPath } from 'node:url';
 import { RemoteEngine, type RemoteEngineOptions } from '../../../src/engine/host/client.ts';
 import type { EngineInit } from '../../../src/engine/host/local-engine-contract.ts';
-import type { Engine, EngineState, GenerateRequest, SamplingParams, TokenStream } from '../../../src/engine/types.ts';
+import {
+  type Engine,
+  type EngineState,
+  type GenerateRequest,
+  NEUTRAL_SAMPLING,
+  type SamplingParams,
+  type TokenStream,
+} from '../../../src/engine/types.ts';
 
-const neutralParams: SamplingParams = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: null,
-  logitBias: [],
-  bannedSequences: [],
-  allowedTokenIds: null,
-  maxTokens: 8,
-  minTokens: 0,
-  stopTokenIds: [],
-  ignoreEos: false,
-  numLogprobs: null,
-  extras: null,
-  numPromptLogprobs: null,
-};
+const neutralParams: SamplingParams = { ...NEUTRAL_SAMPLING, maxTokens: 8 };
 
 export function makeRequest(
   id: string,

@@ -6,31 +6,12 @@ import type { CommitResult, SampledToken, StepPlan } from '../../../src/engine/p
 import { Scheduler } from '../../../src/engine/scheduler.ts';
 import type { SchedulerOptions } from '../../../src/engine/scheduler-options.ts';
 import { Sequence } from '../../../src/engine/sequence.ts';
-import type { GenerateRequest, SamplingParams } from '../../../src/engine/types.ts';
+import { type GenerateRequest, NEUTRAL_SAMPLING, type SamplingParams } from '../../../src/engine/types.ts';
 
 export const EOS = 1;
 export const VOCAB_SIZE = 100;
 
-const GREEDY: SamplingParams = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: null,
-  logitBias: [],
-  bannedSequences: [],
-  allowedTokenIds: null,
-  maxTokens: 8,
-  minTokens: 0,
-  stopTokenIds: [],
-  ignoreEos: false,
-  numLogprobs: null,
-  extras: null,
-  numPromptLogprobs: null,
-};
+const GREEDY: SamplingParams = { ...NEUTRAL_SAMPLING, maxTokens: 8 };
 
 /** A request whose prompt is a count of tokens (2, 3, 4, ...) or given ids. */
 export function request(
