@@ -5,6 +5,7 @@
  */
 import type { EngineConfig } from '../config/server-config.ts';
 import type { ModelSpec } from './models/spec.ts';
+import { flopsPerToken } from './models/work.ts';
 import { EngineError } from './types.ts';
 
 export interface MemoryLimits {
@@ -30,8 +31,12 @@ export interface MemoryPlan {
   readonly notices: readonly string[];
 }
 
-/** Tokens of one step unless set: enough to fill a GPU, and short enough on a CPU that others are not held up. */
-const DEFAULT_BATCHED_TOKENS = { gpu: 2048, software: 512 };
+/** Tokens of one step unless set: enough to fill a GPU. */
+const DEFAULT_BATCHED_TOKENS = 2048;
+/** A CPU gets at most this many, and fewer for a large model: a step shall not hold others up for more than seconds. */
+const MAX_SOFTWARE_TOKENS = 512;
+const MIN_SOFTWARE_TOKENS = 16;
+const SOFTWARE_STEP_FLOPS = 4e10;
 /** Left free for the driver and for the pipelines. */
 const SLACK_BYTES = 64 * 2 ** 20;
 
@@ -44,7 +49,7 @@ export function planMemory(spec: ModelSpec, config: EngineConfig, limits: Memory
 
   const widest = Math.max(spec.ffn, spec.hidden, (spec.heads + 2 * spec.kvHeads) * spec.headDim) + 8;
   const wantedTokens =
-    config.maxNumBatchedTokens ?? (limits.isSoftware ? DEFAULT_BATCHED_TOKENS.software : DEFAULT_BATCHED_TOKENS.gpu);
+    config.maxNumBatchedTokens ?? (limits.isSoftware ? softwareTokens(spec) : DEFAULT_BATCHED_TOKENS);
   const maxNumBatchedTokens = clip(
     'MAX_NUM_BATCHED_TOKENS',
     wantedTokens,
@@ -89,6 +94,11 @@ export function planMemory(spec: ModelSpec, config: EngineConfig, limits: Memory
     notices.push(`${name} is ${wanted}, but only ${most} fit: clipped`);
     return Math.max(1, most);
   }
+}
+
+function softwareTokens(spec: ModelSpec): number {
+  const affordable = Math.floor(SOFTWARE_STEP_FLOPS / flopsPerToken(spec));
+  return Math.min(MAX_SOFTWARE_TOKENS, Math.max(MIN_SOFTWARE_TOKENS, affordable));
 }
 
 /** The plan with half the blocks, after an allocation failed. */

@@ -30,7 +30,8 @@ export interface Listening {
 }
 
 const defaultIdleTimeoutSeconds = 30;
-const serverByRequest = new WeakMap<Request, Server<undefined>>();
+/** Who serves a request, and the request as it came, which alone is known there. */
+const origins = new WeakMap<Request, { readonly server: Server<undefined>; readonly request: Request }>();
 
 /** Throws: Error when the port is taken, or a file of `tls` cannot be read. */
 export function listen(handler: HttpHandler, options: ListenOptions): Listening {
@@ -43,8 +44,9 @@ export function listen(handler: HttpHandler, options: ListenOptions): Listening 
     maxRequestBodySize: options.maxRequestBodyBytes,
     ...(tls ? { tls: { key: readFileSync(tls.keyFile), cert: readFileSync(tls.certFile) } } : {}),
     fetch(request, current) {
-      serverByRequest.set(request, current);
-      return handler.fetch(request);
+      const given = withWholeUrl(request);
+      origins.set(given, { server: current, request });
+      return handler.fetch(given);
     },
   });
   return { port: server.port ?? options.port, stop: (force) => server.stop(force) };
@@ -52,5 +54,13 @@ export function listen(handler: HttpHandler, options: ListenOptions): Listening 
 
 /** How long the connection of a request in progress may be silent; 0 = for ever. Ignores requests that came otherwise. */
 export function setIdleTimeout(request: Request, seconds: number): void {
-  serverByRequest.get(request)?.timeout(request, seconds);
+  const origin = origins.get(request);
+  origin?.server.timeout(origin.request, seconds);
+}
+
+/** HTTP/1.0 asks without a host, as the checks of some balancers do; Bun then gives a path in place of a URL. */
+function withWholeUrl(request: Request): Request {
+  if (URL.canParse(request.url)) return request;
+  const path = /^(?:https?:\/\/[^/]*)?(\/.*)$/.exec(request.url)?.[1] ?? '/';
+  return new Request(`http://localhost${path}`, request);
 }

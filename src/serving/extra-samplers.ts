@@ -11,6 +11,8 @@ import type { WireExtraSamplers } from './schema/extra-samplers.ts';
 const dryDefaults = { base: 1.75, allowedLength: 2, lastN: -1, breakers: ['\n', ':', '"', '*'] } as const;
 const mirostatDefaults = { tau: 5, eta: 0.1 } as const;
 const defaultXtcThreshold = 0.1;
+/** Smaller ones would be 0 in f32, and 0 to the power of 0 is no number there. */
+const smallestExponent = 1e-4;
 
 /** Null when nothing of it is on. Greedy requests keep what changes logits, and lose what truncates. */
 export function toExtraSamplers(wire: WireExtraSamplers, isGreedy: boolean, tokens: TokenTable): ExtraSamplers | null {
@@ -23,7 +25,7 @@ export function toExtraSamplers(wire: WireExtraSamplers, isGreedy: boolean, toke
         topNSigma: Math.max(0, wire.top_n_sigma ?? 0),
         temperatureLast: wire.temperature_last ?? false,
         dynatempRange: wire.dynatemp_range ?? 0,
-        dynatempExponent: wire.dynatemp_exponent ?? 1,
+        dynatempExponent: Math.max(smallestExponent, wire.dynatemp_exponent ?? 1),
         xtcProbability: wire.xtc_probability ?? 0,
         xtcThreshold: wire.xtc_threshold ?? defaultXtcThreshold,
         dry,

@@ -27,6 +27,8 @@ export interface SamplingSources {
 const greedyBelow = 1e-5;
 const smallestTemperature = 0.01;
 const maxLogitBias = 100;
+/** Logits that are multiplied or divided by more are no numbers any more in f32. */
+const penaltyLimits = { min: 1e-4, max: 1e4 } as const;
 
 /** Throws: ApiError 400 that names the field. */
 export function toSharedParams(wire: WireSampling, sources: SamplingSources): SharedParams {
@@ -45,7 +47,7 @@ export function toSharedParams(wire: WireSampling, sources: SamplingSources): Sh
     minP: isGreedy ? 0 : (wire.min_p ?? defaults.minP ?? 0),
     presencePenalty: wire.presence_penalty ?? 0,
     frequencyPenalty: wire.frequency_penalty ?? 0,
-    repetitionPenalty: wire.repetition_penalty ?? defaults.repetitionPenalty ?? 1,
+    repetitionPenalty: effectivePenalty(wire.repetition_penalty ?? defaults.repetitionPenalty ?? 1),
     logitBias: logitBias(wire.logit_bias ?? {}, vocabSize),
     bannedSequences: bannedSequences(wire.bad_words ?? [], sources.tokenizer),
     allowedTokenIds: wire.allowed_token_ids
@@ -83,9 +85,14 @@ function effectiveTemperature(temperature: number): number {
   return temperature < greedyBelow ? 0 : Math.max(temperature, smallestTemperature);
 }
 
+function effectivePenalty(penalty: number): number {
+  return Math.min(penaltyLimits.max, Math.max(penaltyLimits.min, penalty));
+}
+
 function logitBias(wire: Readonly<Record<string, number>>, vocabSize: number): [number, number][] {
   return Object.entries(wire).map(([key, bias]) => {
-    const id = /^\d{1,10}$/.test(key) ? Number(key) : Number.NaN;
+    // One spelling for each id, so that none comes twice.
+    const id = /^(0|[1-9]\d{0,9})$/.test(key) ? Number(key) : Number.NaN;
     if (!(id < vocabSize)) {
       throw badRequest(
         `A key of \`logit_bias\` is not a token id of this model (0 to ${vocabSize - 1}).`,

@@ -89,7 +89,7 @@ export const LAYERS: readonly Layer[] = [
     files: /^src\/engine\/weights\//,
     mayImport: ['hub', 'gpu', 'model spec', 'ops interface', ...SHAPES],
   },
-  { name: 'model spec', files: /^src\/engine\/models\/(spec|config-fields)\.ts$/, mayImport: ['engine types'] },
+  { name: 'model spec', files: /^src\/engine\/models\/(spec|config-fields|work)\.ts$/, mayImport: ['engine types'] },
   { name: 'families', files: /^src\/engine\/models\/families\//, mayImport: ['model spec', 'engine types'] },
   {
     name: 'blocks',

@@ -21,6 +21,8 @@ export class Recorder {
   private readonly paramAlignment: number;
   private readonly dynamicOffset = new Uint32Array(1);
   private used = 0;
+  /** Bytes of the arena that are on the GPU already. */
+  private uploaded = 0;
   private encoder: GPUCommandEncoder | null = null;
   private pass: GPUComputePassEncoder | null = null;
   private readonly passes: GPUComputePassEncoder[] = [];
@@ -88,6 +90,21 @@ export class Recorder {
     this.numDispatches++;
   }
 
+  /**
+   * Submits what is recorded so far and goes on with the same step: its arrays stay valid.
+   * Drivers reset a GPU whose single submit runs for seconds, so that long steps are cut.
+   */
+  flush(): void {
+    const encoder = this.finishPass();
+    if (!encoder) return;
+    this.device.opened.submit(encoder, this.passes);
+    this.uploaded = this.used = Math.ceil(this.used / 4) * 4;
+    this.pass = null;
+    this.encoder = null;
+    this.passes.length = 0;
+    this.currentPipeline = null;
+  }
+
   /** Submits without waiting. */
   submit(): void {
     const encoder = this.finishPass();
@@ -110,6 +127,7 @@ export class Recorder {
     this.passes.length = 0;
     this.currentPipeline = null;
     this.used = 0;
+    this.uploaded = 0;
     this.numDispatches = 0;
   }
 
@@ -122,7 +140,8 @@ export class Recorder {
   }
 
   private finishPass(): GPUCommandEncoder | null {
-    if (this.used > 0) this.device.write(this.arena, 0, this.bytes.subarray(0, Math.ceil(this.used / 4) * 4));
+    const end = Math.ceil(this.used / 4) * 4;
+    if (end > this.uploaded) this.device.write(this.arena, this.uploaded, this.bytes.subarray(this.uploaded, end));
     this.pass?.end();
     return this.encoder;
   }

@@ -15,6 +15,10 @@ import type { StepArray, Tensor } from '../ops/tensor.ts';
 import type { Activations } from './activations.ts';
 import type { LayerSpec, ModelSpec } from './spec.ts';
 import type { LayerWeights, ModelWeights } from './weights.ts';
+import { layerWeights } from './work.ts';
+
+/** Work of one submit: a tenth of a second at 2 TFLOP/s, far from the two seconds after which drivers reset a GPU. */
+const MAX_SUBMIT_FLOPS = 2e11;
 
 /** The arrays of one step on the GPU. */
 export interface StepInput {
@@ -54,8 +58,10 @@ export class Decoder {
       numTokens: step.numTokens,
       y: activations.hidden,
     });
+    const layersPerSubmit = Math.max(1, Math.floor(MAX_SUBMIT_FLOPS / (2 * layerWeights(spec) * step.numTokens)));
     spec.layers.forEach((layer, i) => {
       this.recordLayer(step, layer, weights.layers[i] as LayerWeights, this.caches[i] as LayerCache);
+      if ((i + 1) % layersPerSubmit === 0 && i + 1 < spec.layers.length) context.recorder.flush();
     });
   }
 

@@ -52,6 +52,22 @@ describe('device', () => {
     expect(count()).toBe(before);
   });
 
+  gpuTest('a step that is cut into submits keeps its arrays', async (device) => {
+    const recorder = new Recorder(device, 1024);
+    const y = upload(device, 'y', new Float32Array(64));
+    const at = recorder.words(Uint32Array.from({ length: 64 }, (_, k) => k));
+    expect(at).toBe(0);
+    const buffers = { step: recorder.arena, y };
+    for (let i = 0; i < 3; i++) {
+      recorder.dispatch(device.kernel(addSource), buffers, { count: 64, offset: i, factor: 1 }, 1);
+      recorder.flush();
+    }
+    recorder.flush();
+    recorder.dispatch(device.kernel(addSource), buffers, { count: 64, offset: 10, factor: 1 }, 1);
+    const out = new Float32Array((await recorder.submitAndRead(y, 256)).buffer);
+    expect([out[0], out[5], out[63]]).toEqual([13, 33, 265]);
+  });
+
   gpuTest('a step that needs more room than the arena says so and can be dropped', (device) => {
     const recorder = new Recorder(device, 16);
     expect(() => recorder.words(new Uint32Array(2 ** 20))).toThrow(/more than \d+ bytes/);

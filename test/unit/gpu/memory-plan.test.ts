@@ -43,6 +43,14 @@ describe('memory plan', () => {
     expect(plan.notices.join('\n')).toMatch(/MAX_MODEL_LEN is 131072, but only \d+ fit: clipped/);
   });
 
+  test('a CPU gets short steps, the shorter the larger the model', () => {
+    const plan = planMemory(spec, config, { ...gpu, isSoftware: true });
+    expect(plan.maxNumBatchedTokens).toBeGreaterThanOrEqual(16);
+    expect(plan.maxNumBatchedTokens).toBeLessThan(64);
+    const tiny = { ...spec, layers: spec.layers.slice(0, 1), hidden: 64, ffn: 128 };
+    expect(planMemory(tiny, config, { ...gpu, isSoftware: true }).maxNumBatchedTokens).toBe(512);
+  });
+
   test('blocks can be fixed', () => {
     expect(planMemory(spec, { ...config, numGpuBlocksOverride: 100 }, gpu).numBlocks).toBe(100);
   });
