@@ -5,7 +5,7 @@ import { createBootApp } from '../../src/routes/boot-app.ts';
 import { probesOnly } from '../../src/routes/probes.ts';
 import { type AdmissionLimits, InFlight } from '../../src/serving/in-flight.ts';
 import { ServingMetrics } from '../../src/serving/metrics.ts';
-import { eventsOf, says, testApp, testSettings } from '../helpers/test-app.ts';
+import { eventsOf, says, testApp, testModel, testSettings } from '../helpers/test-app.ts';
 
 const chatBody = { messages: [{ role: 'user', content: 'hi' }] };
 
@@ -40,6 +40,35 @@ describe('a full queue', () => {
     engine.release();
     expect((await last).status).toBe(200);
     expect(await (await get('/metrics')).text()).toContain('reason="num_queued_reqs"} 17\n');
+  });
+
+  test('a burst is refused before anything of it is tokenised; unread bodies and refusals keep no room', async () => {
+    const inFlight = counter({ maxSequences: 2 });
+    const gate = Promise.withResolvers<void>();
+    const model = testModel();
+    let numEncoded = 0;
+    const encoder: typeof model.encoder = {
+      ...model.encoder,
+      encode: async (text, options) => {
+        numEncoded += 1;
+        await gate.promise;
+        return model.encoder.encode(text, options);
+      },
+    };
+    const { post } = testApp(says('a'), { inFlight, model: { ...model, encoder } });
+    const first = [post('/v1/chat/completions', chatBody), post('/v2/x/openai/v1/completions', { prompt: 'a' })];
+    await settled();
+    expect((await post('/v1/chat/completions', chatBody)).status).toBe(503);
+    expect(numEncoded).toBe(2);
+    // What needs no generation goes on.
+    const rendering = post('/v1/completions/render', { prompt: 'a' });
+    gate.resolve();
+    expect((await rendering).status).toBe(200);
+    expect((await Promise.all(first)).map(({ status }) => status)).toEqual([200, 200]);
+    for (const body of ['{', { messages: [] }, { ...chatBody, temperature: 9 }]) {
+      expect((await post('/v1/chat/completions', body)).status).toBe(400);
+    }
+    expect((await post('/v1/chat/completions', { ...chatBody, n: 2 })).status).toBe(200);
   });
 
   test('each choice counts, and all routes that generate share the limit', async () => {
