@@ -12,11 +12,12 @@ from beams import MODEL as BEAM_MODEL
 from beams import beam_goldens
 from checkpoints import make_checkpoint
 from families import FAMILIES
+from rescore import generated_goldens, rescored
 from sampling import sampling_goldens
 from tokenizer_fixture import tokenizer_goldens
 
 FIXTURES = Path(__file__).resolve().parents[2] / 'test' / 'fixtures'
-PARTS = (*(family.name for family in FAMILIES), 'sampling', 'tokenizer', 'beams')
+PARTS = (*(family.name for family in FAMILIES), 'sampling', 'tokenizer', 'beams', 'generated', 'best-of')
 # A checkpoint's golden keeps every position of a prompt while its logits stay under this many floats, else the last ones.
 MAX_LOGITS = 16384
 LAST_POSITIONS = 8
@@ -39,6 +40,11 @@ def make_fixtures(fixtures: Path, parts: list[str]) -> None:
         value = beam_goldens(models, [prompt['ids'] for prompt in prompts[:2]])
         lines = ',\n'.join(json.dumps(case) for case in value['cases'])
         (goldens / 'beams.json').write_text(f'{{"model": "{value["model"]}", "cases": [\n{lines}\n]}}\n')
+    if 'generated' in parts:
+        reference.write_json(goldens / 'generated.json', generated_goldens(models, goldens))
+    if 'best-of' in parts:
+        recorded = json.loads((FIXTURES / 'goldens' / 'best-of.json').read_text())
+        reference.write_json(goldens / 'best-of.json', rescored(models, recorded))
 
 
 def make_golden(folder: Path, name: str, prompts: list, out: Path, steps: int) -> None:

@@ -44,6 +44,9 @@ function frame(payload: object): string {
   return `data: ${JSON.stringify(payload)}\n\n`;
 }
 
+/** Bun keeps a response's headers back until it has some of its body: whoever waits this long gets a comment with them. Units: milliseconds. */
+const openingMs = 250;
+
 type Controller = ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
 
 /** Starts reading `frames` at once, whether or not anyone pulls. */
@@ -77,6 +80,15 @@ export function eventStream(
     options.onStalled();
     controller.error(new Error('The reader of the stream is too slow.'));
     options.onCancel();
+  };
+  let opening: ReturnType<typeof setTimeout> | undefined;
+  const startOpening = (): void => {
+    if (keepAliveMs <= openingMs) return;
+    opening = setTimeout(() => {
+      isCommentDue = true;
+      notify();
+    }, openingMs);
+    opening.unref();
   };
   let timer: ReturnType<typeof setInterval> | undefined;
   const startTimer = (controller: Controller): void => {
@@ -114,6 +126,7 @@ export function eventStream(
 
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
+      startOpening();
       startTimer(controller);
       void pump(controller);
     },
@@ -123,6 +136,7 @@ export function eventStream(
           wake = resolve;
         });
       }
+      clearTimeout(opening);
       if (isCancelled || isBroken) return;
       silentMs = 0;
       if (queued.length > 0) {
@@ -142,6 +156,7 @@ export function eventStream(
     cancel() {
       isCancelled = true;
       isDone = true;
+      clearTimeout(opening);
       clearInterval(timer);
       options.onCancel();
       notify();

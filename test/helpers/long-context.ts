@@ -12,12 +12,20 @@ import { fileURLToPath } from 'node:url';
 const FIXTURE = fileURLToPath(new URL('../fixtures/models/tiny-llama', import.meta.url));
 const CONTEXT_TOKENS = 16_384;
 
-/** Settings of a server with that model. The folder is removed when this process ends. */
-export function longContextModel(): Readonly<Record<string, string>> {
+export interface LongContextModel {
+  /** Settings of a server with that model. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Removes the folder; for when the server has stopped. */
+  readonly remove: () => void;
+}
+
+export function longContextModel(): LongContextModel {
   const folder = mkdtempSync(join(tmpdir(), 'wgslm-long-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   cpSync(FIXTURE, folder, { recursive: true });
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as object;
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: CONTEXT_TOKENS }));
-  return { MODEL_NAME: folder, SERVED_MODEL_NAME: 'tiny' };
+  return {
+    env: { MODEL_NAME: folder, SERVED_MODEL_NAME: 'tiny' },
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }
