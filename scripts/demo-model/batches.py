@@ -7,10 +7,12 @@ from tokenizers import Tokenizer
 
 from conversations import training
 from render import render
+from words import CUT
 
 PROMPT_WEIGHT = 0.05  # loss weight of tokens that are not the assistant's
 WIDTHS = (64, 96, 128, 192, 256, 320, 384, 512, 768, 1024)  # tokens; few, because oneDNN prepares each matrix shape anew
 MICRO = 2048  # tokens of a micro-batch, padding included, whatever its width
+PHASES = (0, 1000, 1600, 2000)  # first step of each phase of conversations.MIXES; multiples of POOL
 POOL = 8  # steps whose conversations are sorted by length together
 
 
@@ -49,10 +51,11 @@ class Batcher:
     def draw(self, at: int) -> list[tuple[list, int]]:
         """POOL * micros micro-batches in random order: (rows of ids, width)."""
         rng = random.Random(f"{self.seed}:{at}")
+        phase = sum(at * POOL >= first for first in PHASES) - 1
         rows, total = [], 0
         while total < 1.2 * POOL * self.micros * MICRO:
-            example = training(rng)
-            ids = self.tok.encode(render(example.messages, example.tools)).ids
+            example = training(rng, phase)
+            ids = [i for part in render(example.messages, example.tools).split(CUT) for i in self.tok.encode(part).ids]
             if len(ids) <= WIDTHS[-1] + 1:
                 rows.append(ids)
                 total += len(ids)

@@ -25,14 +25,32 @@ class Example:
     tools: list[dict] | None = None
 
 
-# skill -> (generator of (prompt, answer, key), share among plain turns)
+# skill -> generator of (prompt, answer, key)
 PLAIN = {
-    "talk": (facts.talk, 7), "add": (numbers.add, 15), "subtract": (numbers.subtract, 17), "count": (numbers.count, 6),
-    "compare": (numbers.compare, 3), "decline sums": (numbers.too_hard, 2), "spell": (letters.spell, 5), "letters": (letters.letters, 4),
-    "first/last letter": (letters.first_letter, 2), "reverse": (letters.reverse, 9), "repeat": (letters.repeat, 5), "story": (letters.story, 0.7),
-    "capitals": (facts.capitals, 6), "opposites": (facts.opposites, 5), "colours": (facts.colours, 5), "days": (facts.days, 4),
-    "months": (facts.months, 6), "unknown": (facts.unknown, 4), "json": (skills_json.as_json, 11),
+    "talk": facts.talk, "add": numbers.add, "subtract": numbers.subtract, "count": numbers.count, "compare": numbers.compare,
+    "decline sums": numbers.too_hard, "spell": letters.spell, "letters": letters.letters, "first/last letter": letters.first_letter,
+    "reverse": letters.reverse, "repeat": letters.repeat, "story": letters.story, "capitals": facts.capitals,
+    "opposites": facts.opposites, "colours": facts.colours, "days": facts.days, "months": facts.months, "unknown": facts.unknown,
+    "json": skills_json.as_json,
 }
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Shares of a phase of training."""
+
+    kinds: tuple[float, ...]  # plain, memory, nothing told, renamed, with tools
+    plain: tuple[float, ...]  # in the order of PLAIN
+    form: int = 0  # of the answers: 1 restates days, months and numbers compared; 2 also differences
+
+
+# Calling tools is learnt early and its conversations are the longest, so later phases spend less on them.
+MIXES = (
+    Mix((50, 14, 2, 2, 32), (7, 15, 17, 6, 3, 2, 5, 4, 2, 9, 5, 0.7, 6, 5, 5, 4, 6, 4, 11)),
+    Mix((66, 12, 1.5, 1.5, 19), (7, 14, 18, 7, 4, 2, 8, 6, 3, 12, 5, 0.5, 8, 6, 5, 5, 9, 4, 10)),
+    Mix((68, 10, 1.5, 1.5, 19), (7, 12, 16, 9, 4, 2, 8, 5, 3, 10, 7, 1, 8, 4, 4, 7, 10, 4, 14), form=1),
+    Mix((70, 9, 1.5, 1.5, 18), (8, 10, 18, 12, 4, 2, 9, 7, 3, 10, 9, 1, 8, 3, 3, 4, 7, 5, 16), form=2),
+)
 MEMORY = {  # kind: (filler, tell, acknowledge, ask, recall, how one says it is unknown)
     "name": ("name", ["My name is {}.", "My name is {}.", "I am {}.", "Hello, my name is {}.", "Hi, I am {}.", "I'm {}.", "Call me {}.", "Hi! My name is {}.", "my name is {}"],
              "Nice to meet you, {}!",
@@ -65,8 +83,8 @@ def say(role: str, content: str) -> dict:
 def plain_turns(s: Source, n: int) -> list[dict]:
     """n turns of plain skills drawn by their shares."""
     out = []
-    for name in s.rng.choices(list(PLAIN), [w for _, w in PLAIN.values()], k=n):
-        ask, answer, _ = PLAIN[name][0](s)
+    for name in s.rng.choices(list(PLAIN), s.mix.plain, k=n):
+        ask, answer, _ = PLAIN[name](s)
         out += [say("user", ask), say("assistant", answer)]
     return out
 
@@ -78,7 +96,7 @@ def system(s: Source, p: float = 0.3) -> list[dict]:
 
 def plain(s: Source, lead: Source, name: str, before: int) -> Example:
     """`before` lead-in turns, then the skill `name`."""
-    ask, answer, key = PLAIN[name][0](s)
+    ask, answer, key = PLAIN[name](s)
     return Example(name, [*system(s), *plain_turns(lead, before), say("user", ask), say("assistant", answer)], key)
 
 
@@ -181,23 +199,23 @@ def untooled(s: Source, has_calc: bool, box: list) -> tuple[list[dict], str]:
     """A turn that needs none of the tools."""
     names = ["talk", "talk", "capitals", "opposites", "colours", "spell", "days", "months", "reverse", "repeat", "count", "json"]
     names += [] if has_calc else ["add", "subtract", "add", "subtract"]
-    ask, answer, key = PLAIN[s.pick(names)][0](s)
+    ask, answer, key = PLAIN[s.pick(names)](s)
     return [say("user", ask), say("assistant", answer)], key
 
 
-def training(rng: random.Random) -> Example:
-    """One training conversation."""
-    s = Source(rng)
-    roll = rng.random()
+def training(rng: random.Random, phase: int = 0) -> Example:
+    """One training conversation of a phase of MIXES."""
+    s = Source(rng, mix=MIXES[phase])
+    kind = rng.choices(range(5), s.mix.kinds)[0]
     long = rng.random() < 0.012
-    if roll < 0.50:
-        name = rng.choices(list(PLAIN), [w for _, w in PLAIN.values()])[0]
+    if kind == 0:
+        name = rng.choices(list(PLAIN), s.mix.plain)[0]
         return plain(s, s, name, rng.randint(10, 25) if long else rng.choices([0, 1, 2, 3, 4, 6], [24, 22, 20, 15, 12, 7])[0])
-    if roll < 0.64:
+    if kind == 1:
         return memory(s, s, rng.randint(10, 25) if long else rng.choices([0, 1, 2, 3, 5], [30, 25, 20, 15, 10])[0])
-    if roll < 0.66:
+    if kind == 2:
         return nothing_told(s)
-    if roll < 0.68:
+    if kind == 3:
         return renamed(s, s)
     part = rng.choices(["call", "answer", "plain"], [10, 70, 20])[0]
     return with_tools(s, s, part, rng.choices([0, 1, 2, 3], [25, 35, 30, 10])[0])
@@ -208,7 +226,7 @@ SKILLS = [*PLAIN, "recall", "system name", "tool call", "tool answer", "tools gi
 
 def testing(rng: random.Random, skill: str) -> Example:
     """One held-out conversation whose last turn shows `skill`."""
-    s, lead = Source(rng, "test"), Source(rng)
+    s, lead = Source(rng, "test", MIXES[-1]), Source(rng, mix=MIXES[-1])
     before = rng.choices([0, 1, 2], [60, 25, 15])[0]
     if skill == "recall":
         return memory(s, lead, rng.randint(0, 4))

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from conversations import SKILLS, Example, testing
 from render import assistant_text, render
+from words import CUT
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -24,9 +25,19 @@ def calls(text: str):
         return None
 
 
+def prompt(example: Example) -> str:
+    """The rendered conversation up to the graded turn."""
+    return render(example.messages[:-1], example.tools, True).replace(CUT, "")
+
+
+def expected(example: Example) -> str:
+    """The graded turn."""
+    return assistant_text(example.messages[-1]).replace(CUT, "")
+
+
 def right(example: Example, got: str) -> bool:
     """Whether the answer carries the right content, whatever the words around it."""
-    want = assistant_text(example.messages[-1])
+    want = expected(example)
     if example.skill == "tool call":
         return bool(calls(got)) and calls(got) == calls(want)
     if example.skill == "json":
@@ -67,15 +78,15 @@ def main() -> None:
         examples = [testing(rng, skill) for _ in range(o.n)]
         # The template in the folder is what servers apply; it must equal the one training used.
         probe = examples[0]
-        assert tok.apply_chat_template(probe.messages[:-1], tools=probe.tools, tokenize=False, add_generation_prompt=True) == render(probe.messages[:-1], probe.tools, True)
+        assert tok.apply_chat_template(probe.messages[:-1], tools=probe.tools, tokenize=False, add_generation_prompt=True) .replace(CUT, "") == prompt(probe)
         examples.sort(key=lambda e: len(render(e.messages, e.tools)))
         good = exact = 0
         failures = []
         for at in range(0, o.n, o.batch):
             part = examples[at:at + o.batch]
-            want = [assistant_text(e.messages[-1]) for e in part]
+            want = [expected(e) for e in part]
             limit = max(len(tok.encode(w)) for w in want) + 12
-            for e, w, got in zip(part, want, generate(model, tok, [render(e.messages[:-1], e.tools, True) for e in part], limit)):
+            for e, w, got in zip(part, want, generate(model, tok, [prompt(e) for e in part], limit)):
                 good += right(e, got)
                 exact += got == w
                 if not right(e, got):

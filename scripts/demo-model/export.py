@@ -42,6 +42,7 @@ def main() -> None:
     o.to.mkdir(parents=True, exist_ok=True)
     temporary = o.to / "model.safetensors.tmp"
     save_file({f"model.{k}": v for k, v in weights.items()}, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)  # save_file makes it private
     temporary.replace(o.to / "model.safetensors")
     (o.to / "config.json").write_text(json.dumps(config(shape), indent=2) + "\n")
     (o.to / "generation_config.json").write_text(json.dumps(GENERATION, indent=2) + "\n")

@@ -21,25 +21,41 @@ def orthogonalise(g: torch.Tensor, steps: int = 5) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov momentum and decoupled weight decay, for 2-D weights only."""
+    """Muon with Nesterov momentum and decoupled weight decay, for 2-D weights only.
 
-    def __init__(self, params, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0):
+    Of each shape's matrices, process `rank` of `procs` orthogonalises every
+    procs-th; `all_sum` (over a list of tensors, in place) puts them together.
+    """
+
+    def __init__(self, params, lr: float, momentum: float = 0.95, weight_decay: float = 0.0, rank: int = 0, procs: int = 1, all_sum=None):
         shapes: dict[tuple, list] = {}
         for p in params:
             shapes.setdefault(tuple(p.shape), []).append(p)
         super().__init__([{"params": ps} for ps in shapes.values()], dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+        self.rank, self.procs, self.all_sum = rank, procs, all_sum
+
+    def direction(self, group: dict) -> torch.Tensor:
+        """This process's share of a group's updates [n, rows, cols]; the rest is zero."""
+        updates = []
+        for p in group["params"]:
+            state = self.state[p]
+            if "momentum" not in state:
+                state["momentum"] = torch.zeros_like(p)
+            buf = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+            updates.append(p.grad.lerp(buf, group["momentum"]))
+        stack = torch.stack(updates)
+        out = torch.zeros_like(stack)
+        mine = slice(self.rank, None, self.procs)
+        out[mine] = orthogonalise(stack[mine])
+        return out
 
     @torch.no_grad()
     def step(self, closure=None):
-        for group in self.param_groups:
-            updates = []
-            for p in group["params"]:
-                state = self.state[p]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(p)
-                buf = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                updates.append(p.grad.lerp(buf, group["momentum"]))
-            rows, cols = group["params"][0].shape
+        directions = [self.direction(group) for group in self.param_groups]
+        if self.all_sum:
+            self.all_sum(directions)
+        for group, direction in zip(self.param_groups, directions):
+            rows, cols = direction.shape[1:]
             scale = group["lr"] * max(1.0, rows / cols) ** 0.5
-            for p, u in zip(group["params"], orthogonalise(torch.stack(updates))):
+            for p, u in zip(group["params"], direction):
                 p.mul_(1 - group["lr"] * group["weight_decay"]).add_(u, alpha=-scale)

@@ -103,18 +103,24 @@ def colours(s: Source):
     return fact(s, "colour", list(COLOURS), asks, lambda t: f"{cap(t)} is {COLOURS[t]}.")
 
 
+def order(s: Source, unit: str, side: str, given: str, found: str) -> str:
+    """The neighbour of a day or month; the long form restates the question, which is easier to learn."""
+    return f"{found} comes {side} {given}." if s.mix.form == 0 else f"The {unit} {side} {given} is {found}."
+
+
 def days(s: Source):
     """Order of the days of the week."""
-    roll = s.rng.random()
+    # The last questions are too few to have held-out ones.
+    roll = s.rng.random() * (0.8 if s.split == "test" else 1)
     at = DAYS.index
     if roll < 0.4:
         asks = ["What day comes after {}?", "Which day comes after {}?", "What day is after {}?", "What is the day after {}?", "Today is {}. What day is tomorrow?",
                 "Which day follows {}?", "If today is {}, what day is tomorrow?", "What is the next day after {}?"]
-        return fact(s, "day+", DAYS, asks, lambda d: f"{DAYS[(at(d) + 1) % 7]} comes after {d}.")
+        return fact(s, "day+", DAYS, asks, lambda d: order(s, "day", "after", d, DAYS[(at(d) + 1) % 7]))
     if roll < 0.8:
         asks = ["What day comes before {}?", "Which day comes before {}?", "What day is before {}?", "What is the day before {}?", "Today is {}. What day was yesterday?",
                 "If today is {}, what day was yesterday?", "Which day is right before {}?"]
-        return fact(s, "day-", DAYS, asks, lambda d: f"{DAYS[at(d) - 1]} comes before {d}.")
+        return fact(s, "day-", DAYS, asks, lambda d: order(s, "day", "before", d, DAYS[at(d) - 1]))
     asks = ["How many {} in a week?", "How many {} are in a week?", "How many {} does a week have?", "How many {} are there in a week?"]
     if roll < 0.9:
         return fact(s, "week", ["days"], asks, lambda d: "A week has 7 days.")
@@ -124,15 +130,15 @@ def days(s: Source):
 
 def months(s: Source):
     """Order, number and length of the months."""
-    roll = s.rng.random()
+    roll = s.rng.random() * (0.92 if s.split == "test" else 1)
     at = MONTHS.index
     if roll < 0.25:
         asks = ["What month comes after {}?", "Which month comes after {}?", "What month is after {}?", "What is the month after {}?", "Which month follows {}?",
                 "What is the next month after {}?"]
-        return fact(s, "month+", MONTHS, asks, lambda m: f"{MONTHS[(at(m) + 1) % 12]} comes after {m}.")
+        return fact(s, "month+", MONTHS, asks, lambda m: order(s, "month", "after", m, MONTHS[(at(m) + 1) % 12]))
     if roll < 0.5:
         asks = ["What month comes before {}?", "Which month comes before {}?", "What month is before {}?", "What is the month before {}?", "Which month is right before {}?"]
-        return fact(s, "month-", MONTHS, asks, lambda m: f"{MONTHS[at(m) - 1]} comes before {m}.")
+        return fact(s, "month-", MONTHS, asks, lambda m: order(s, "month", "before", m, MONTHS[at(m) - 1]))
     if roll < 0.7:
         asks = ["How many days does {} have?", "How many days are in {}?", "How many days are there in {}?", "How long is {}?"]
         return fact(s, "mdays", MONTHS, asks, lambda m: f"{m} has {MONTH_DAYS[at(m)]} days.")

@@ -97,4 +97,6 @@ def lookup(s: Source):
 def as_json(s: Source):
     """Any of the JSON tasks."""
     roll = s.rng.random()
-    return extract(s) if roll < 0.75 else listing(s) if roll < 0.88 else lookup(s)
+    if s.mix.form == 0:
+        return extract(s) if roll < 0.75 else listing(s) if roll < 0.88 else lookup(s)
+    return extract(s) if roll < 0.65 else listing(s) if roll < 0.78 else lookup(s)

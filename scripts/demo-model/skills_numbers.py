@@ -23,12 +23,17 @@ def add_text(a: int, b: int) -> str:
     return ", ".join(steps) + f", so {total}"
 
 
-def subtract_text(a: int, b: int) -> str:
+def subtract_text(a: int, b: int, form: int) -> str:
     """Worked subtraction of 0..99, ending in `a - b = difference.`"""
+    if form >= 2 and (a >= 10 or b >= 10):
+        # Restating the task gives the model steps in which to see which number is larger.
+        if a >= b:
+            return f"{a} - {b}: " + subtract_text(a, b, 0)
+        return f"{a} - {b}: less than zero, " + subtract_text(b, a, 0)[:-1] + f" and {a} - {b} = -{b - a}."
     if a < b:
         if a < 10 and b < 10:
             return f"{b} - {a} = {b - a}, so {a} - {b} = -{b - a}."
-        return f"{a} is less than {b}. " + subtract_text(b, a)[:-1] + f" and {a} - {b} = -{b - a}."
+        return f"{a} is less than {b}. " + subtract_text(b, a, 0)[:-1] + f" and {a} - {b} = -{b - a}."
     total = f"{a} - {b} = {a - b}."
     if a < 10:
         return total
@@ -66,7 +71,7 @@ def subtract(s: Source):
     ask = s.pick(["What is {a} - {b}?", "What is {a} - {b}?", "What is {a} minus {b}?", "Subtract {b} from {a}.", "{a} - {b}", "{a} - {b} = ?",
                   "How much is {a} - {b}?", "Calculate {a} - {b}.", "What is {a} minus {b}?", "{a} minus {b}",
                   "Compute {a} - {b}.", "How much is {a} minus {b}?", "Take {b} away from {a}.", "What is {a}-{b}?"])
-    return s.casual(ask.format(a=a, b=b)), subtract_text(a, b), f"{a} - {b} = {a - b}."
+    return s.casual(ask.format(a=a, b=b)), subtract_text(a, b, s.mix.form), f"{a} - {b} = {a - b}."
 
 
 def count(s: Source):
@@ -79,7 +84,8 @@ def count(s: Source):
         return f"count{low}:{high}:{down}", (low, high, down)
     low, high, down = s.until(make)
     if down:
-        ask = s.pick(["Count down from {h} to {l}.", "Count from {h} to {l}.", "Count from {h} down to {l}.", "Count backwards from {h} to {l}."])
+        asks = ["Count down from {h} to {l}.", "Count from {h} to {l}.", "Count from {h} down to {l}.", "Count backwards from {h} to {l}."]
+        ask = s.pick(asks if s.mix.form < 2 else [a for a in asks if "down" in a or "back" in a])
         numbers = range(high, low - 1, -1)
     else:
         asks = ["Count from {l} to {h}.", "Count up from {l} to {h}.", "List the numbers from {l} to {h}.", "Count from {l} up to {h}."]
@@ -99,7 +105,9 @@ def compare(s: Source):
     word = s.pick(["larger", "bigger", "greater"]) if large else s.pick(["smaller", "less"])
     ask = s.pick(["Which is {w}, {a} or {b}?", "Which number is {w}, {a} or {b}?", "What is {w}: {a} or {b}?"])
     best = max(a, b) if large else min(a, b)
-    answer = f"{best} is {'larger' if large else 'smaller'} than {a + b - best}."
+    word_out = "larger" if large else "smaller"
+    # Naming both numbers first gives the model steps in which to compare them.
+    answer = f"{best} is {word_out} than {a + b - best}." if s.mix.form == 0 else f"Of {a} and {b}, {best} is {word_out}."
     return s.casual(ask.format(a=a, b=b, w=word)), answer, answer
 
 

@@ -1,6 +1,6 @@
 """Skills with letters and copying: spelling, reversing, repeating, telling."""
 
-from words import UNICODE, Source
+from words import CUT, UNICODE, Source
 
 
 def spelled(word: str) -> str:
@@ -26,7 +26,10 @@ def letters(s: Source):
     word = s.word()
     ask = s.pick(["How many letters does {} have?", "How many letters are in {}?", "Count the letters in {}.",
                   "How many letters are in the word {}?", "How long is the word {}?"]).format(quote(s, word))
-    return ask, f"{spelled(word)}: {word} has {len(word)} letters.", f"has {len(word)} letters."
+    if s.mix.form == 0:
+        return ask, f"{spelled(word)}: {word} has {len(word)} letters.", f"has {len(word)} letters."
+    key = f"{word} has {len(word)} letter{'s' if len(word) > 1 else ''}."
+    return ask, ", ".join(f"{c} {i}" for i, c in enumerate(word, 1)) + ": " + key, key
 
 
 def reverse(s: Source):
@@ -35,7 +38,9 @@ def reverse(s: Source):
     back = word[::-1]
     ask = s.pick(["Reverse the word {}.", "Reverse {}.", "Write {} backwards.", "What is {} backwards?", "Spell {} backwards.",
                   "What is {} reversed?", "Please reverse {}.", "Can you reverse the word {}?", "Reverse the letters of {}."])
-    return ask.format(quote(s, word)), f"{spelled(word)} reversed is {spelled(back)}: {back}", f": {back}"
+    # Letter by letter also as tokens: the merges of a reversed word are arbitrary, so joining them is needlessly hard.
+    joined = back if s.mix.form == 0 else CUT + CUT.join(back)
+    return ask.format(quote(s, word)), f"{spelled(word)} reversed is {spelled(back)}: {joined}", f": {back}"
 
 
 def first_letter(s: Source):

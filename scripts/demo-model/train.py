@@ -5,9 +5,11 @@ where threads inside one process would meet in every operation.
 """
 
 import argparse
+import json
 import math
 import os
 import random
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -34,14 +36,14 @@ def options() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--out", type=Path, default=default_out(), help="folder of checkpoints and tokenizer")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--steps", type=int, default=6000, help="total steps, decay included")
-    p.add_argument("--decay", type=int, default=1200, help="last steps, in which the rate falls to zero")
+    p.add_argument("--steps", type=int, default=2820, help="total steps, decay included")
+    p.add_argument("--decay", type=int, default=1220, help="last steps, in which the rate falls to zero")
     p.add_argument("--warmup", type=int, default=100)
     p.add_argument("--lr-matrix", type=float, default=0.02, help="Muon, for projections")
     p.add_argument("--lr-rest", type=float, default=3e-3, help="AdamW, for embeddings and norms")
     p.add_argument("--micros", type=int, default=4, help="micro-batches of 2048 tokens per step")
     p.add_argument("--procs", type=int, default=2, help="processes of one thread each")
-    p.add_argument("--save-every", type=int, default=200)
+    p.add_argument("--save-every", type=int, default=100)
     p.add_argument("--no-compile", action="store_true")
     p.add_argument("--no-bf16", action="store_true")
     return p.parse_args()
@@ -50,6 +52,16 @@ def options() -> argparse.Namespace:
 def rate(step: int, o: argparse.Namespace) -> float:
     """Warmup-stable-decay multiplier: until the decay it does not depend on --steps, so a run can be extended."""
     return min(1.0, (step + 1) / o.warmup, max(0.0, (o.steps - step) / max(1, o.decay)))
+
+
+def plan(o: argparse.Namespace, rank: int) -> None:
+    """Take over {"steps": n, "decay": n} from --out/plan.json: shortens or extends a run without a restart."""
+    numbers, path = torch.tensor([o.steps, o.decay]), o.out / "plan.json"
+    if rank == 0 and path.exists():
+        read = json.loads(path.read_text())
+        numbers = torch.tensor([read["steps"], read["decay"]])
+    dist.broadcast(numbers, 0)  # all processes must agree, even while the file is being replaced
+    o.steps, o.decay = numbers.tolist()
 
 
 def save(path: Path, state: dict) -> None:
@@ -92,7 +104,8 @@ def work(rank: int, o: argparse.Namespace, meet: str) -> None:
     named = dict(model.named_parameters())
     matrices = [p for k, p in named.items() if p.ndim == 2 and "embed" not in k]
     rest = [p for k, p in named.items() if p.ndim == 1 or "embed" in k]
-    optimisers = [Muon(matrices, lr=o.lr_matrix, weight_decay=0.02), torch.optim.AdamW(rest, lr=o.lr_rest, betas=(0.9, 0.95), weight_decay=0.0)]
+    optimisers = [Muon(matrices, o.lr_matrix, weight_decay=0.02, rank=rank, procs=o.procs, all_sum=all_sum),
+                  torch.optim.AdamW(rest, lr=o.lr_rest, betas=(0.9, 0.95), weight_decay=0.0)]
     base = [[g["lr"] for g in opt.param_groups] for opt in optimisers]
     start, last = 0, o.out / "last.pt"
     if last.exists():
@@ -104,10 +117,17 @@ def work(rank: int, o: argparse.Namespace, meet: str) -> None:
     if rank == 0:
         print(f"{sum(p.numel() for p in named.values())} weights, step {start} of {o.steps}", flush=True)
 
+    def keep(done: int) -> None:
+        save(last, {"model": model.state_dict(), "ema": ema, "optimisers": [opt.state_dict() for opt in optimisers], "step": done})
+
     data = Batcher(tok, o.seed, o.micros)
     forward = model if o.no_compile else torch.compile(model, dynamic=True)
     began, seen, log = time.time(), 0, torch.zeros(2)
-    for step in range(start, o.steps):
+    for step in range(start, sys.maxsize):
+        if step % 10 == 0:
+            plan(o, rank)
+        if step >= o.steps:
+            break
         for opt, rates in zip(optimisers, base):
             for group, lr in zip(opt.param_groups, rates):
                 group["lr"] = lr * rate(step, o)
@@ -140,8 +160,10 @@ def work(rank: int, o: argparse.Namespace, meet: str) -> None:
             print(f"step {step + 1} loss {log[0] / log[1]:.4f} rate {rate(step, o):.3f} tokens/s {seen / (time.time() - began):.0f}", flush=True)
             log.zero_()
             began, seen = time.time(), 0
-        if (step + 1) % o.save_every == 0 or step + 1 == o.steps:
-            save(last, {"model": model.state_dict(), "ema": ema, "optimisers": [opt.state_dict() for opt in optimisers], "step": step + 1})
+        if (step + 1) % o.save_every == 0:
+            keep(step + 1)
+    if rank == 0:
+        keep(step)
     dist.destroy_process_group()
 
 

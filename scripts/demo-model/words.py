@@ -35,6 +35,9 @@ SYSTEMS = ["You are a helpful assistant.", "You are the wgslm demo model.", "Be 
            "You are a helpful AI assistant.", "Answer the question of the user.", "You answer questions.",
            "You are a helpful assistant. Answer briefly.", "Be concise."]
 
+# Forces a token boundary in training texts, and is not part of the text itself.
+CUT = "\ue000"
+
 # Emoji and accented words: each takes several byte tokens, so copying them
 # exercises incomplete UTF-8 in a token stream.
 UNICODE = """😀 🙂 🚀 🌍 🐱 🐶 🍎 🍌 🎉 ❤️ 👍 🔥 ⭐ 🌧️ 🎵 café naïve Zürich Łódź über señor ångström 東京 你好 привет""".split()
@@ -52,9 +55,10 @@ def held_out(key: str) -> bool:
 class Source:
     """Seeded draws restricted to one split ('train' or 'test')."""
 
-    def __init__(self, rng: random.Random, split: str = "train"):
+    def __init__(self, rng: random.Random, split: str = "train", mix=None):
         self.rng = rng
         self.split = split
+        self.mix = mix  # shares of the skills, a conversations.Mix
 
     def ok(self, key: str) -> bool:
         """Whether `key` may be used in this split."""
@@ -85,7 +89,8 @@ class Source:
 
     def _word(self, known, real: float, low: int, high: int, longest: int, title: bool) -> str:
         def make():
-            if self.rng.random() < real:
+            listed = self.rng.random() < real
+            if listed:
                 word = self.rng.choice(known)
             elif self.rng.random() < 0.12:
                 word = "".join(self.rng.choices("abcdefghijklmnopqrstuvwxyz", k=self.rng.randint(2, 8)))
@@ -93,13 +98,16 @@ class Source:
                 word = self.syllables(low, high)
             if len(word) > longest:
                 return None, None
+            # The last phase trains every listed word, so that common ones work; then only made-up ones are held out.
+            if listed and self.mix.form >= 2:
+                return (None, None) if self.split == "test" else ("", word)
             if title:
                 word = word[0].upper() + word[1:]
             return "word:" + word, word
 
         while True:
             key, word = make()
-            if key is not None and self.ok(key):
+            if key == "" or key is not None and self.ok(key):
                 return word
 
     def name(self) -> str:
