@@ -22,6 +22,18 @@ const READ_TIMEOUT_MS = 120_000;
 
 let nextBufferId = 1;
 
+/** Kernels by entry and then by each parameter's value. */
+type KernelTree = Map<ParamValue | string | symbol, KernelTree | Kernel>;
+const LEAF = Symbol('kernel');
+
+function branchOf(tree: KernelTree, value: ParamValue | string): KernelTree {
+  const known = tree.get(value);
+  if (known) return known as KernelTree;
+  const made: KernelTree = new Map();
+  tree.set(value, made);
+  return made;
+}
+
 /** What a kernel is compiled from. */
 export interface KernelSource {
   /** File name in `sources`; also the first part of the label. */
@@ -34,7 +46,8 @@ export interface KernelSource {
 
 /** An open device. Not safe for use from two steps at once. */
 export class GpuDevice {
-  private readonly kernels = new Map<string, Kernel>();
+  private readonly kernels: Kernel[] = [];
+  private readonly kernelTree: KernelTree = new Map();
   private readonly staging: GpuBuffer[] = [];
   private stagingTurn = 0;
   private failure: EngineError | null = null;
@@ -85,7 +98,7 @@ export class GpuDevice {
   }
   /** Compiled kernels so far. */
   get compiled(): Iterable<Kernel> {
-    return this.kernels.values();
+    return this.kernels;
   }
 
   /** Throws: the first fault that the device reported since it was opened. */
@@ -194,10 +207,10 @@ export class GpuDevice {
    */
   kernel(source: KernelSource): Kernel {
     const { entry, params, layout } = source;
-    // Asked for at every dispatch: the key is cheaper to build than the label. An entry's parameters come in one order.
-    let key: string = entry;
-    for (const name in params) key += `,${params[name]}`;
-    const cached = this.kernels.get(key);
+    // Asked for at every dispatch: a walk is cheaper than a key. An entry's parameters come in one order.
+    let branch = branchOf(this.kernelTree, entry);
+    for (const name in params) branch = branchOf(branch, params[name] as ParamValue);
+    const cached = branch.get(LEAF) as Kernel | undefined;
     if (cached) return cached;
     const values = Object.entries(params).map(([name, value]) => `${name}=${value}`);
     const label = `${entry.replace('.wgsl', '')}(${values.join(' ')})`;
@@ -228,7 +241,8 @@ export class GpuDevice {
     const storage = bindings.filter((binding) => binding.type !== 'uniform');
     const paramsBinding = uniform && layout ? { index: uniform.index, layout } : null;
     const kernel = new Kernel(label, code, pipeline, bindGroupLayout, storage, paramsBinding, device);
-    this.kernels.set(key, kernel);
+    this.kernels.push(kernel);
+    branch.set(LEAF, kernel);
     return kernel;
   }
 

@@ -4,7 +4,9 @@
  * Owns the choice between the matrix-vector kernel (up to 16 rows), the tiled one, and the one for software adapters. Weights larger than one binding are
  * sharded by rows: one dispatch per shard writes its columns of y. Shaders: matmul-gemv.wgsl, matmul-tile.wgsl, matmul-rows.wgsl.
  */
+import type { GpuBuffer } from '../gpu/buffer.ts';
 import { struct } from '../gpu/layout.ts';
+import type { ParamValue } from '../gpu/preprocess.ts';
 import { type OpContext, variant } from './context.ts';
 import { CHUNK, formatCode, type Matrix, paddedColumns, type Tensor, type Vector } from './tensor.ts';
 
@@ -93,8 +95,8 @@ export function recordMatmul(context: OpContext, args: MatmulArgs): void {
     firstRow: args.firstRow ?? 0,
     weight,
     second: null,
-    buffers: args.bias ? { bias: args.bias.buffer } : {},
-    hasBias: Boolean(args.bias),
+    bias: args.bias ?? null,
+    secondBias: null,
     accumulate: args.accumulate ?? false,
     activation: 'silu',
   });
@@ -112,8 +114,8 @@ export function recordGatedMatmul(context: OpContext, args: GatedMatmulArgs): vo
     firstRow: 0,
     weight: gate,
     second: up,
-    buffers: gateBias && upBias ? { bias: gateBias.buffer, bias2: upBias.buffer } : {},
-    hasBias: Boolean(gateBias && upBias),
+    bias: gateBias && upBias ? gateBias : null,
+    secondBias: gateBias && upBias ? upBias : null,
     accumulate: false,
     activation: args.activation,
   });
@@ -132,10 +134,34 @@ interface Recording {
   readonly firstRow: number;
   readonly weight: Matrix;
   readonly second: Matrix | null;
-  readonly buffers: Readonly<Record<string, Vector['buffer']>>;
-  readonly hasBias: boolean;
+  readonly bias: Vector | null;
+  readonly secondBias: Vector | null;
   readonly accumulate: boolean;
   readonly activation: Activation;
+}
+
+const SHADER = { gemv: 'matmul-gemv.wgsl', rows: 'matmul-rows.wgsl', tile: 'matmul-tile.wgsl' } as const;
+
+/** The parameters that a kernel's shader declares; always in the same order. */
+function shaderParams(context: OpContext, plan: MatmulPlan, what: Recording): Record<string, ParamValue> {
+  const { weight, second } = what;
+  const params: Record<string, ParamValue> = {
+    FORMAT: formatCode(weight.format),
+    F16: context.f16 && weight.format === 'f16',
+    ACTIVATION: second ? ACTIVATION_CODE[what.activation] : 0,
+    GATED: second !== null,
+    BIAS: what.bias !== null,
+    ACCUMULATE: what.accumulate,
+  };
+  if (plan.kind === 'tile') {
+    params.SIDE = plan.side;
+    return params;
+  }
+  params.WG = plan.wg;
+  params.ROWS = plan.rows;
+  params.COLS = plan.cols;
+  if (plan.kind === 'gemv') params.SUBGROUPS = context.subgroups;
+  return params;
 }
 
 function record(context: OpContext, what: Recording): void {
@@ -143,41 +169,15 @@ function record(context: OpContext, what: Recording): void {
   const { limits } = context.device;
   const gated = second !== null;
   const plan = planMatmul(numRows, weight.columns, gated, context.software, limits.maxComputeWorkgroupStorageSize);
-  const common = {
-    FORMAT: formatCode(weight.format),
-    F16: context.f16 && weight.format === 'f16',
-    ACTIVATION: second ? ACTIVATION_CODE[what.activation] : 0,
-    GATED: gated,
-    BIAS: what.hasBias,
-    ACCUMULATE: what.accumulate,
-  };
-  const kernel =
-    plan.kind === 'gemv'
-      ? variant(
-          context,
-          'matmul-gemv.wgsl',
-          { WG: plan.wg, ROWS: plan.rows, COLS: plan.cols, SUBGROUPS: context.subgroups, ...common },
-          matmulParams,
-        )
-      : plan.kind === 'rows'
-        ? variant(
-            context,
-            'matmul-rows.wgsl',
-            { WG: plan.wg, ROWS: plan.rows, COLS: plan.cols, ...common },
-            matmulParams,
-          )
-        : variant(context, 'matmul-tile.wgsl', { SIDE: plan.side, ...common }, matmulParams);
+  const kernel = variant(context, SHADER[plan.kind], shaderParams(context, plan, what), matmulParams);
   weight.shards.forEach((shard, i) => {
     const partner = second?.shards[i];
     if (partner && partner.firstRow !== shard.firstRow)
       throw new Error('gated matmul: gate and up are sharded differently');
-    const buffers = {
-      x: x.buffer,
-      y: y.buffer,
-      w: shard.buffer,
-      ...what.buffers,
-      ...(partner && { w2: partner.buffer }),
-    };
+    const buffers: Record<string, GpuBuffer> = { x: x.buffer, y: y.buffer, w: shard.buffer };
+    if (partner) buffers.w2 = partner.buffer;
+    if (what.bias) buffers.bias = what.bias.buffer;
+    if (what.secondBias) buffers.bias2 = what.secondBias.buffer;
     const params = {
       rows: numRows,
       n: shard.rows,
