@@ -1,13 +1,19 @@
 /**
- * `bun run bench serve|kernels|host [options]`: what the server, the kernels and the engine's host side cost on this machine.
+ * `bun run bench serve|engine|kernels|host|peers [options]`: what the server, the engine and its parts cost on this machine.
  *
  * Owns the command line and where the JSON goes. Each benchmark prints a table and gives back what it measured.
- * Next: `serve.ts`, `kernels.ts`, `host.ts`; figures and how to read them: `docs/performance.md`.
+ * Next: `serve.ts`, `kernels.ts`, `host.ts`, `engine.ts`, `peers.ts`; figures and how to read them: `docs/performance.md`.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import type { StoredFormat } from '../../src/engine/ops/tensor.ts';
+import { benchEngine } from './engine.ts';
 import { benchHost } from './host.ts';
 import { benchKernels } from './kernels.ts';
+import { isShapeName, SHAPE_NAMES } from './model-shapes.ts';
+import { benchPeers } from './peers.ts';
+import { benchScenario } from './scenario-serve.ts';
+import { isScenarioName, SCENARIOS } from './scenarios.ts';
 import { benchServe } from './serve.ts';
 
 const HELP = `bun run bench serve [options]    a server under 1, 8, 32 and 128 streams at once
@@ -17,6 +23,34 @@ const HELP = `bun run bench serve [options]    a server under 1, 8, 32 and 128 s
   --max-tokens 64        length of each answer
   --rounds 3             answers per stream; throughput is the median of the rounds
   --api-key KEY          bearer token for --url
+bun run bench serve --scenario NAME [options]  a published workload at rising load, up to the knee
+  NAME                   ${Object.keys(SCENARIOS).join(', ')}
+  --url, --api-key       as above
+  --max-streams 64       most streams at once; load doubles from 1
+  --rounds 3             answers per stream at each level
+  --scale N              multiplies all lengths; without it 1, or what fits the model's context
+  --slo-ttft-ms 2000     goodput: the first token comes within
+  --slo-itl-ms 100       goodput: mean time between tokens
+bun run bench engine [options]   real models' shapes with made-up weights, against the roofline
+  --models A,B           ${SHAPE_NAMES.join(', ')}
+  --dtype bf16           how weights are stored: f32, bf16, f16
+  --batch 1,8,32         sequences that decode at once
+  --context 128,2048     their contexts
+  --prefill 512,2048     prompts that are computed alone; none: no prefill
+  --budget-ms 2000       time spent on one case, beyond the least number of runs
+  --breakdown 3          rounds of the breakdown per kernel; none: no breakdown
+  --svg FILE             also draws the shares as SVG
+bun run bench peers [options]    the same checkpoint here and in what else is installed
+  --model FOLDER         a local checkpoint
+  --dtype float32        float32, float16, bfloat16
+  --gguf FILE            the same checkpoint for llama.cpp; without it model.gguf in its folder
+  --llama-cpp DIR        a folder with node-llama-cpp and its prebuilt binaries installed
+  --threads N            of peers on the CPU; without it one for each core
+  --peer-seconds 300     the longest that a peer may take
+  --compiled             also transformers with torch.compile
+  --prompt-tokens 32     length of the prompts
+  --batch 1,8,32         sequences that decode at once
+  --decode-steps 16      steps to measure
 bun run bench kernels [options]  each kernel against the adapter's measured bandwidth and arithmetic rate
   --only TEXT            kernels whose name contains it
   --budget-ms 300        time spent on one kernel
@@ -38,7 +72,26 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '3' },
     'api-key': { type: 'string', default: 'none' },
     only: { type: 'string', default: '' },
-    'budget-ms': { type: 'string', default: '300' },
+    'budget-ms': { type: 'string' },
+    scenario: { type: 'string' },
+    'max-streams': { type: 'string', default: '64' },
+    scale: { type: 'string' },
+    'slo-ttft-ms': { type: 'string', default: '2000' },
+    'slo-itl-ms': { type: 'string', default: '100' },
+    models: { type: 'string' },
+    dtype: { type: 'string' },
+    batch: { type: 'string' },
+    context: { type: 'string' },
+    prefill: { type: 'string' },
+    breakdown: { type: 'string', default: '3' },
+    svg: { type: 'string' },
+    model: { type: 'string' },
+    gguf: { type: 'string' },
+    'llama-cpp': { type: 'string' },
+    threads: { type: 'string' },
+    'peer-seconds': { type: 'string', default: '300' },
+    compiled: { type: 'boolean', default: false },
+    'decode-steps': { type: 'string', default: '16' },
     sequences: { type: 'string', default: '64' },
     steps: { type: 'string', default: '100' },
   },
@@ -47,6 +100,7 @@ const { values, positionals } = parseArgs({
 async function run(name: string | undefined): Promise<object> {
   switch (name) {
     case 'serve':
+      if (values.scenario !== undefined) return runScenario(values.scenario);
       return benchServe({
         url: values.url ?? null,
         apiKey: values['api-key'],
@@ -56,11 +110,35 @@ async function run(name: string | undefined): Promise<object> {
         rounds: count(values.rounds, '--rounds'),
       });
     case 'kernels':
-      return benchKernels({ only: values.only, budgetMs: count(values['budget-ms'], '--budget-ms') });
+      return benchKernels({ only: values.only, budgetMs: count(values['budget-ms'] ?? '300', '--budget-ms') });
     case 'host':
       return benchHost({
         numSequences: count(values.sequences, '--sequences'),
         numSteps: count(values.steps, '--steps'),
+      });
+    case 'engine':
+      return benchEngine({
+        models: values.models?.split(',').map((text) => oneOf(text, '--models', isShapeName)) ?? null,
+        dtype: oneOf(values.dtype ?? 'bf16', '--dtype', (text): text is StoredFormat => /^(f32|bf16|f16)$/.test(text)),
+        batches: counts(values.batch, '--batch'),
+        contexts: counts(values.context, '--context'),
+        prefills: values.prefill === 'none' ? [] : counts(values.prefill, '--prefill'),
+        budgetMs: count(values['budget-ms'] ?? '2000', '--budget-ms'),
+        breakdownRounds: values.breakdown === 'none' ? 0 : count(values.breakdown, '--breakdown'),
+        svgPath: values.svg ?? null,
+      });
+    case 'peers':
+      return benchPeers({
+        model: values.model ?? null,
+        dtype: oneOf(values.dtype ?? 'float32', '--dtype', isDtype),
+        gguf: values.gguf ?? null,
+        llamaCpp: values['llama-cpp'] ?? null,
+        compiled: values.compiled,
+        limitMs: 1000 * count(values['peer-seconds'], '--peer-seconds'),
+        numThreads: values.threads === undefined ? null : count(values.threads, '--threads'),
+        promptTokens: count(values['prompt-tokens'], '--prompt-tokens'),
+        numSteps: count(values['decode-steps'], '--decode-steps'),
+        batches: counts(values.batch, '--batch') ?? [1, 8, 32],
       });
     default:
       console.error(HELP);
@@ -68,11 +146,42 @@ async function run(name: string | undefined): Promise<object> {
   }
 }
 
+function runScenario(text: string): Promise<object> {
+  const scale = values.scale === undefined ? null : Number(values.scale);
+  if (scale !== null && !(scale > 0)) refuse(`--scale must be a positive number, not "${values.scale}"`);
+  return benchScenario({
+    scenario: oneOf(text, '--scenario', isScenarioName),
+    url: values.url ?? null,
+    apiKey: values['api-key'],
+    maxStreams: count(values['max-streams'], '--max-streams'),
+    rounds: count(values.rounds, '--rounds'),
+    scale,
+    firstTokenLimitMs: count(values['slo-ttft-ms'], '--slo-ttft-ms'),
+    interTokenLimitMs: count(values['slo-itl-ms'], '--slo-itl-ms'),
+  });
+}
+
+function isDtype(text: string): text is 'float32' | 'float16' | 'bfloat16' {
+  return ['float32', 'float16', 'bfloat16'].includes(text);
+}
+
+function oneOf<Value extends string>(text: string, option: string, accepts: (text: string) => text is Value): Value {
+  return accepts(text) ? text : refuse(`${option} does not know "${text}"; see --help`);
+}
+
+function counts(text: string | undefined, option: string): number[] | null {
+  return text?.split(',').map((part) => count(part, option)) ?? null;
+}
+
+function refuse(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
+
 function count(text: string, option: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value > 0) return value;
-  console.error(`${option} must be a positive integer, not "${text}"`);
-  process.exit(2);
+  return refuse(`${option} must be a positive integer, not "${text}"`);
 }
 
 const result = `${JSON.stringify(await run(positionals[0]), null, 2)}\n`;

@@ -1,0 +1,96 @@
+/**
+ * How fast a step could be at best: bytes it must move, operations it must do, dispatches that wait for one another.
+ *
+ * Pure arithmetic over a model's spec; measured rates come in. Activations are left out of the bytes: they are small and mostly stay in caches.
+ * Next: `ceilings.ts` and `dispatch-cost.ts` (the rates), `engine.ts` (who asks).
+ */
+import type { ModelSpec } from '../../src/engine/models/spec.ts';
+import { rowBytes, type StoredFormat } from '../../src/engine/ops/tensor.ts';
+import type { Ceilings } from './ceilings.ts';
+
+/** A step, or several that make up a prefill. */
+export interface StepShape {
+  readonly sequences: number;
+  /** Tokens that each sequence computes. */
+  readonly newTokens: number;
+  /** Tokens that each sequence has afterwards. */
+  readonly context: number;
+  /** Steps it is spread over: each reads the weights. */
+  readonly numSteps: number;
+}
+
+export interface Work {
+  readonly bytes: number;
+  /** A multiply-add counts as two. */
+  readonly operations: number;
+}
+
+/** Weights of one layer's matrices. Units: elements. */
+function layerParameters(spec: ModelSpec): number {
+  const q = spec.heads * spec.headDim;
+  const kv = spec.kvHeads * spec.headDim;
+  return spec.hidden * (2 * q + 2 * kv) + 3 * spec.hidden * spec.ffn;
+}
+
+/** What the matrices take in memory; a tied head counts once. Units: bytes. */
+export function weightBytes(spec: ModelSpec, format: StoredFormat): number {
+  const element = rowBytes(format, 8) / 8;
+  const tables = (spec.tiedHead ? 1 : 2) * spec.vocab * spec.hidden;
+  return element * (spec.layers.length * layerParameters(spec) + tables);
+}
+
+/** What a step must at least move and do. `kvBytes`: of one element of the cache. */
+export function stepWork(spec: ModelSpec, format: StoredFormat, kvBytes: number, step: StepShape): Work {
+  const { sequences, newTokens, context, numSteps } = step;
+  const element = rowBytes(format, 8) / 8;
+  const layers = spec.layers.length * layerParameters(spec);
+  const head = spec.vocab * spec.hidden;
+  let cached = 0;
+  let pairs = 0;
+  for (const { window } of spec.layers) {
+    // Query i of the new ones sees the tokens before it, itself included, as far as the window reaches.
+    let seen = newTokens * (context - (newTokens - 1) / 2);
+    if (window !== null && window < context) {
+      const short = Math.max(0, window - (context - newTokens));
+      const ramp = Math.min(newTokens, short);
+      seen = ramp * (context - newTokens) + (ramp * (ramp + 1)) / 2 + (newTokens - ramp) * window;
+    }
+    pairs += sequences * seen;
+    cached += sequences * Math.min(context, window === null ? context : window + newTokens - 1);
+  }
+  return {
+    bytes: numSteps * element * layers + element * head + cached * 2 * spec.kvHeads * spec.headDim * kvBytes,
+    operations: 2 * sequences * newTokens * layers + 2 * sequences * head + 4 * pairs * spec.heads * spec.headDim,
+  };
+}
+
+/** Bounds of a step's time and how near a measured time comes to them. Units: milliseconds; shares from 0 to 1. */
+export interface Bounds {
+  readonly memoryMs: number;
+  readonly arithmeticMs: number;
+  readonly dispatchMs: number;
+  readonly boundBy: 'memory' | 'arithmetic' | 'dispatches';
+  /** Of the longer one of memory and arithmetic. */
+  readonly rooflineShare: number;
+  /** Of that and the dispatches, one after the other. */
+  readonly shareWithDispatches: number;
+}
+
+export interface Rates extends Ceilings {
+  /** Of one small dispatch that waits for the one before. Units: milliseconds. */
+  readonly dispatchMs: number;
+}
+
+/** Compares a measured time with what the adapter's measured rates allow. */
+export function boundsOf(work: Work, rates: Rates, numDispatches: number, measuredMs: number): Bounds {
+  const memoryMs = (work.bytes / rates.bandwidth) * 1000;
+  const arithmeticMs = (work.operations / rates.arithmetic) * 1000;
+  const dispatchMs = numDispatches * rates.dispatchMs;
+  const rooflineMs = Math.max(memoryMs, arithmeticMs);
+  const boundBy = dispatchMs > rooflineMs ? 'dispatches' : memoryMs > arithmeticMs ? 'memory' : 'arithmetic';
+  return {
+    ...{ memoryMs, arithmeticMs, dispatchMs, boundBy },
+    rooflineShare: rooflineMs / measuredMs,
+    shareWithDispatches: (rooflineMs + dispatchMs) / measuredMs,
+  };
+}

@@ -1,0 +1,148 @@
+/**
+ * Runs prefills and decodes of one size on a loaded model, scheduler and runner as in the server, and times their steps.
+ *
+ * Long contexts are not computed before a decode is timed: the scheduler is told that they are, and attention reads what the cache holds.
+ * Times do not depend on the values. Next: `engine.ts` and `peers.ts` (who ask), `kernel-shares.ts` (where a step's time goes).
+ */
+import type { GpuDevice } from '../../src/engine/gpu/device.ts';
+import type { MemoryPlan } from '../../src/engine/memory-plan.ts';
+import type { ModelSpec } from '../../src/engine/models/spec.ts';
+import type { StepPlan } from '../../src/engine/plan.ts';
+import type { Runner } from '../../src/engine/runner.ts';
+import { Scheduler } from '../../src/engine/scheduler.ts';
+import { countDispatches } from './dispatch-filter.ts';
+import { PLAIN_PARAMS } from './plain-params.ts';
+import { median } from './table.ts';
+
+/** What is needed of a model to run steps; `LoadedModel` is one. */
+export interface DrivenModel {
+  readonly device: GpuDevice;
+  readonly spec: ModelSpec;
+  readonly plan: MemoryPlan;
+  readonly runner: Runner;
+}
+
+/** How long to measure: at least `minRuns`, then until the time is up or `maxRuns` are done. */
+export interface Patience {
+  readonly warmUpRuns: number;
+  readonly minRuns: number;
+  readonly maxRuns: number;
+  readonly budgetMs: number;
+}
+
+/** A timed step, or a timed prefill of `numSteps` steps. */
+export interface StepTimes {
+  readonly medianMs: number;
+  readonly minMs: number;
+  readonly numRuns: number;
+  readonly numSteps: number;
+  /** In all its steps together. */
+  readonly numDispatches: number;
+}
+
+const NO_RESULT = { tokenId: 1, logprobs: null };
+
+/** Tokens that decodes of this patience add to a context at most. */
+export function decodeRoom({ warmUpRuns, maxRuns }: Patience): number {
+  return warmUpRuns + maxRuns + 2;
+}
+
+/** Blocks that `sequences` of `tokens` need. */
+export function blocksFor(sequences: number, tokens: number, blockSize: number): number {
+  return sequences * Math.ceil(tokens / blockSize);
+}
+
+/**
+ * Decode steps of `batch` sequences whose contexts begin at `context` tokens. `onStep` may look at one such step.
+ * Limits: the model's plan holds them. Throws: EngineError when the device fails.
+ */
+export async function measureDecode(
+  model: DrivenModel,
+  batch: number,
+  context: number,
+  patience: Patience,
+  onStep?: (step: StepPlan) => Promise<void>,
+): Promise<StepTimes> {
+  const scheduler = makeScheduler(model, batch * context + batch);
+  for (let i = 0; i < batch; i++) addSequence(scheduler, model, `decode-${i}`, context, decodeRoom(patience));
+  const filled = scheduler.plan();
+  scheduler.commit(filled, Array(filled.numSamples).fill(NO_RESULT));
+  const times: number[] = [];
+  const startMs = performance.now();
+  for (let i = -patience.warmUpRuns; goesOn(i, startMs, patience); i++) {
+    const beforeMs = performance.now();
+    const step = scheduler.plan();
+    if (step.entries.length !== batch) throw new Error(`${step.entries.length} of ${batch} sequences decode`);
+    const { sampled } = await model.runner.run(step);
+    scheduler.commit(step, sampled);
+    if (i >= 0) times.push(performance.now() - beforeMs);
+  }
+  const last = scheduler.plan();
+  const numDispatches = await countDispatches(() => model.runner.run(last));
+  await onStep?.(last);
+  model.device.throwIfFailed();
+  return { ...summary(times), numSteps: 1, numDispatches };
+}
+
+/** Prefills of `sequences` prompts of `tokens` at once, until each has its first token. Limits and throws: as {@link measureDecode}. */
+export async function measurePrefill(
+  model: DrivenModel,
+  sequences: number,
+  tokens: number,
+  patience: Patience,
+  onStep?: (step: StepPlan) => Promise<void>,
+): Promise<StepTimes> {
+  const times: number[] = [];
+  let numSteps = 0;
+  const prefill = async () => {
+    const scheduler = makeScheduler(model, model.plan.maxNumBatchedTokens);
+    for (let i = 0; i < sequences; i++) addSequence(scheduler, model, `prefill-${i}`, tokens, 2);
+    const beforeMs = performance.now();
+    numSteps = 0;
+    for (let numDone = 0; numDone < sequences; numSteps++) {
+      const step = scheduler.plan();
+      const { sampled } = await model.runner.run(step);
+      for (const { requestId } of scheduler.commit(step, sampled).events) {
+        // Whoever has a token would decode along and blur the figure.
+        if (scheduler.abort(requestId)) numDone++;
+      }
+    }
+    return performance.now() - beforeMs;
+  };
+  const startMs = performance.now();
+  for (let i = -patience.warmUpRuns; goesOn(i, startMs, patience); i++) {
+    const ms = await prefill();
+    if (i >= 0) times.push(ms);
+  }
+  const numDispatches = await countDispatches(prefill);
+  if (onStep) {
+    const scheduler = makeScheduler(model, model.plan.maxNumBatchedTokens);
+    for (let i = 0; i < sequences; i++) addSequence(scheduler, model, `prefill-${i}`, tokens, 2);
+    await onStep(scheduler.plan());
+  }
+  model.device.throwIfFailed();
+  return { ...summary(times), numSteps, numDispatches };
+}
+
+/** Whether run `i` is made, counted from the first that is timed. */
+function goesOn(i: number, startMs: number, { minRuns, maxRuns, budgetMs }: Patience): boolean {
+  return i < minRuns || (i < maxRuns && performance.now() - startMs < budgetMs);
+}
+
+function summary(times: readonly number[]): { medianMs: number; minMs: number; numRuns: number } {
+  return { medianMs: median(times), minMs: Math.min(...times), numRuns: times.length };
+}
+
+function makeScheduler({ plan, spec }: DrivenModel, maxNumBatchedTokens: number): Scheduler {
+  const { numBlocks, blockSize, maxNumSeqs } = plan;
+  return new Scheduler({
+    ...{ numBlocks, blockSize, maxNumSeqs, maxNumBatchedTokens },
+    ...{ maxModelLen: Math.min(plan.maxModelLen, numBlocks * blockSize), vocabSize: spec.vocab, eosTokenIds: [] },
+    ...{ enableChunkedPrefill: true, enablePrefixCaching: false, policy: 'fcfs', seed: 0 },
+  });
+}
+
+function addSequence(scheduler: Scheduler, { spec }: DrivenModel, id: string, length: number, maxTokens: number): void {
+  const promptTokenIds = Uint32Array.from({ length }, (_, i) => (i * 7 + id.length) % spec.vocab);
+  scheduler.add({ id, promptTokenIds, params: { ...PLAIN_PARAMS, maxTokens }, priority: 0 });
+}
