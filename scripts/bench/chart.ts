@@ -53,7 +53,9 @@ export function barChartSvg({ title, subtitle, unit, series, groups }: BarChart)
     y += height + GROUP_GAP;
   }
   const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y}" viewBox="0 0 ${WIDTH} ${y}"`;
-  return `${head} font-family="sans-serif" fill="#777777">\n${parts.join('\n')}\n</svg>\n`;
+  // For those who hear the picture instead of seeing it.
+  const spoken = `<title>${escapeXml(title)}</title>`;
+  return `${head} font-family="sans-serif" fill="#777777">\n${spoken}\n${parts.join('\n')}\n</svg>\n`;
 }
 
 function colour(i: number): string {
