@@ -5,8 +5,10 @@
  * common but the scenario's own prefix. Goodput counts answers whose first token and whose mean time between tokens kept the limits.
  * Next: `scenarios.ts` (lengths), `knee.ts` (when to stop), `stream-client.ts`.
  */
+
 import { type ServerProcess, startServer } from '../../test/helpers/server-process.ts';
 import { isPastKnee, kneeOf } from './knee.ts';
+import { FIRST_TOKEN_ID, type LevelFigures, MIN_REQUESTS, NUM_TOKEN_IDS } from './level.ts';
 import {
   drawLength,
   longestTokens,
@@ -34,15 +36,7 @@ export interface ScenarioOptions {
   readonly interTokenLimitMs: number;
 }
 
-interface LevelResult {
-  readonly streams: number;
-  readonly requests: number;
-  readonly firstTokenP50Ms: number;
-  readonly firstTokenP99Ms: number;
-  readonly interTokenP50Ms: number;
-  readonly interTokenP99Ms: number;
-  readonly tokensPerSecond: number;
-  readonly requestsPerSecond: number;
+interface LevelResult extends LevelFigures {
   readonly goodput: number;
 }
 
@@ -54,9 +48,6 @@ interface PrefixResult {
   readonly ratio: number;
 }
 
-const FIRST_TOKEN_ID = 10;
-const NUM_TOKEN_IDS = 200;
-const MIN_REQUESTS = 4;
 const PREFIX_ROUNDS = 5;
 
 /** Measures a scenario and prints a table. Throws: Error when the server refuses a request. */

@@ -5,7 +5,9 @@
  * of one length, and end-of-sequence tokens are ignored. The whole path is measured: HTTP, tokens to text, SSE.
  * Next: `stream-client.ts`.
  */
+
 import { type ServerProcess, startServer } from '../../test/helpers/server-process.ts';
+import { FIRST_TOKEN_ID, type LevelFigures, MIN_REQUESTS, NUM_TOKEN_IDS } from './level.ts';
 import { type CompletionTarget, measureStream, type StreamTimes } from './stream-client.ts';
 import { median, printTable, quantile, short } from './table.ts';
 
@@ -19,25 +21,10 @@ export interface ServeOptions {
   readonly rounds: number;
 }
 
-/** Figures of one level. Units: milliseconds, per second. */
-interface LevelResult {
-  readonly streams: number;
-  readonly requests: number;
-  readonly firstTokenP50Ms: number;
-  readonly firstTokenP99Ms: number;
-  readonly interTokenP50Ms: number;
-  readonly interTokenP99Ms: number;
-  readonly tokensPerSecond: number;
-  readonly requestsPerSecond: number;
+interface LevelResult extends LevelFigures {
   /** Throughput as a multiple of one stream's. */
   readonly ratioToOne: number | null;
 }
-
-/** At least so many answers per round: one alone is little to go by. */
-const MIN_REQUESTS = 4;
-/** Ids that every tokenizer has and that are seldom special. */
-const FIRST_TOKEN_ID = 10;
-const NUM_TOKEN_IDS = 200;
 
 /** Measures every level and prints a table. Throws: Error when the server refuses a request. */
 export async function benchServe(options: ServeOptions): Promise<object> {

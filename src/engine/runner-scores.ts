@@ -7,12 +7,12 @@
 import type { GpuBuffer } from './gpu/buffer.ts';
 import type { Decoder } from './models/decoder.ts';
 import type { OpContext } from './ops/context.ts';
-import { type LogprobsScratch, MAX_LOGPROBS, recordLogprobs, recordWords } from './ops/logprobs.ts';
+import { type LogprobsScratch, recordLogprobs, recordWords } from './ops/logprobs.ts';
 import { readScored } from './ops/sample-records.ts';
 import type { Tensor } from './ops/tensor.ts';
 import type { StepPlan } from './plan.ts';
 import type { Sequence } from './sequence.ts';
-import type { PromptLogprobs } from './types.ts';
+import { maxTopLogprobs, type PromptLogprobs } from './types.ts';
 
 /** Rows of one entry, following each other in the step and in the sequence. */
 export interface RowsToScore {
@@ -112,7 +112,7 @@ function flatten(entries: readonly RowsToScore[]) {
     for (let i = 0; i < numRows; i++, at++) {
       rows[at] = firstRow + i;
       targets[at] = sequence.tokenAt(firstPosition + i + 1);
-      numLogprobs[at] = Math.min(sequence.params.numPromptLogprobs ?? 0, MAX_LOGPROBS);
+      numLogprobs[at] = Math.min(sequence.params.numPromptLogprobs ?? 0, maxTopLogprobs);
     }
   }
   return { rows, targets, numLogprobs };

@@ -13,7 +13,7 @@ import { type Activations, allocateActivations } from './models/activations.ts';
 import { Decoder, type StepInput } from './models/decoder.ts';
 import type { ModelSpec } from './models/spec.ts';
 import type { ModelWeights } from './models/weights.ts';
-import { planAttention, planPrefillItems } from './ops/attention.ts';
+import { PREFILL_ITEM_WORDS, planAttention, planPrefillItems } from './ops/attention.ts';
 import { makeContext, type OpContext } from './ops/context.ts';
 import type { CacheShape, LayerCache } from './ops/kv-cache.ts';
 import { allocateSampleScratch, recordSample, type SampleScratch } from './ops/sample.ts';
@@ -133,7 +133,7 @@ export class Runner {
         blockTableStride,
         maxContext: longestOf(batch.contextLength, numDecodes),
         prefillItems: words(items, items.length),
-        numPrefillItems: items.length / 4,
+        numPrefillItems: items.length / PREFILL_ITEM_WORDS,
       },
     };
   }

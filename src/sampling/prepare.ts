@@ -4,6 +4,7 @@
  * Owns the arrays, which only grow, and what is kept per sequence. The order of the processors stands in `docs/sampling.md`; logprobs are
  * of the raw logits. It knows no GPU and no scheduler. Next: one file per processor here; `engine/ops/sample.ts` takes the result.
  */
+import { maxTopLogprobs } from '../engine/types.ts';
 import { maskWords } from './allowed.ts';
 import { collectBans } from './bans.ts';
 import { BAN, EDIT_WORDS, writeEdit } from './edit-table.ts';
@@ -11,9 +12,6 @@ import { needsEdits, SequenceState } from './sequence-state.ts';
 import type { SampleSource } from './source.ts';
 import { Stages } from './stages.ts';
 import { NO_MIN_P, truncationOf } from './truncation.ts';
-
-/** Longer lists are cut to this; requests are checked before they come here. */
-const MAX_LOGPROBS = 20;
 
 /** The arrays of the step prepared last; see `SampleBatch` in the op for shapes. Limits: arrays may be longer, the counts rule. */
 export class PreparedSamples {
@@ -107,7 +105,7 @@ export class SamplingPreparer {
     out.seedLow[row] = seed[0];
     out.seedHigh[row] = seed[1];
     out.counter[row] = promptIds.length + outputIds.length;
-    const numLogprobs = params.numLogprobs === null ? -1 : Math.min(params.numLogprobs, MAX_LOGPROBS);
+    const numLogprobs = params.numLogprobs === null ? -1 : Math.min(params.numLogprobs, maxTopLogprobs);
     out.numLogprobs[row] = numLogprobs;
     out.usesMinP ||= logMinP > NO_MIN_P;
     out.usesTopK ||= topK > 0;

@@ -11,6 +11,7 @@ import activation from './include/activation.wgsl' with { type: 'text' };
 import kept from './include/kept.wgsl' with { type: 'text' };
 import kv from './include/kv.wgsl' with { type: 'text' };
 import matmul from './include/matmul.wgsl' with { type: 'text' };
+import matmulSums from './include/matmul-sums.wgsl' with { type: 'text' };
 import order from './include/order.wgsl' with { type: 'text' };
 import parts from './include/parts.wgsl' with { type: 'text' };
 import random from './include/random.wgsl' with { type: 'text' };
@@ -53,6 +54,7 @@ export const shaderSources = {
   'logprobs-target.wgsl': logprobsTarget,
   'logprobs-top.wgsl': logprobsTop,
   'matmul.wgsl': matmul,
+  'matmul-sums.wgsl': matmulSums,
   'matmul-gemv.wgsl': matmulGemv,
   'matmul-rows.wgsl': matmulRows,
   'matmul-tile.wgsl': matmulTile,

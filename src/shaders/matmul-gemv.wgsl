@@ -55,37 +55,9 @@ fn main(
 #unroll m COLS
   let x$m = (params.x_row + min($mu, params.rows - 1u)) * params.x_stride;
 #end
-#unroll r ROWS
-#unroll m COLS
-  var sum$r_$m = 0.0;
-#if GATED
-  var gated$r_$m = 0.0;
-#endif
-#end
-#end
-  for (var chunk = lane; chunk < params.chunks; chunk += WG) {
-    let at = chunk * WORDS_PER_CHUNK;
-#unroll m COLS
-    let low$m = x[x$m + chunk * 2u];
-    let high$m = x[x$m + chunk * 2u + 1u];
-#end
-#unroll r ROWS
-    {
-      let weights = unpack8(w[row$r + at], w[row$r + at + WORDS_PER_CHUNK - 1u]);
-#unroll m COLS
-      sum$r_$m += dot(weights.low, low$m) + dot(weights.high, high$m);
-#end
-    }
-#if GATED
-    {
-      let weights = unpack8(w2[row$r + at], w2[row$r + at + WORDS_PER_CHUNK - 1u]);
-#unroll m COLS
-      gated$r_$m += dot(weights.low, low$m) + dot(weights.high, high$m);
-#end
-    }
-#endif
-#end
-  }
+  let first_chunk = lane;
+  let chunk_step = WG;
+#include "matmul-sums.wgsl"
 #if SUBGROUPS
   let part = lane / subgroup_width;
   let is_first = lane % subgroup_width == 0u;

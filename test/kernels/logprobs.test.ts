@@ -1,6 +1,7 @@
 import { describe, expect } from 'bun:test';
 import type { GpuDevice } from '../../src/engine/gpu/device.ts';
-import { allocateLogprobsScratch, MAX_LOGPROBS, recordLogprobs, recordWords } from '../../src/engine/ops/logprobs.ts';
+import { allocateLogprobsScratch, recordLogprobs, recordWords } from '../../src/engine/ops/logprobs.ts';
+import { maxTopLogprobs } from '../../src/engine/types.ts';
 import { context, gpuTest, randomNumbers, tensor, upload } from '../helpers/gpu.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 import { logprobsReference } from '../reference/logprobs.ts';
@@ -10,7 +11,7 @@ const UNTOUCHED = 0xdeadbeef;
 /** Top lists and log-sum-exps of rows [numRows, vocab]. */
 async function run(device: GpuDevice, logits: Float32Array, vocab: number, wanted: number[]) {
   const numRows = wanted.length;
-  const words = recordWords(MAX_LOGPROBS);
+  const words = recordWords(maxTopLogprobs);
   const ops = context(device);
   const scratch = allocateLogprobsScratch(device, numRows, vocab);
   const records = upload(device, 'records', new Uint32Array(numRows * words).fill(UNTOUCHED));

@@ -24,9 +24,6 @@ const logprobsParams = struct('LogprobsParams', {
 export const SAMPLE_WG = 64;
 export const SAMPLE_CHUNK = 4096;
 
-/** Most entries of a top list. */
-export const MAX_LOGPROBS = 20;
-
 /** Words of a row's record: token id (or rank of a given token), its raw logprob, then n ids and n logprobs. `maxLogprobs`: the largest n of the step, or -1. */
 export function recordWords(maxLogprobs: number): number {
   return 2 + 2 * Math.max(0, maxLogprobs);

@@ -43,6 +43,6 @@ export interface SampleBatch {
   /** True when some row's two temperatures differ. */
   readonly usesDrawTemperature: boolean;
   readonly stages: ExtraStages;
-  /** Largest `numLogprobs`. Limits: `MAX_LOGPROBS`. */
+  /** Largest `numLogprobs`. Limits: `maxTopLogprobs`. */
   readonly maxLogprobs: number;
 }

@@ -11,11 +11,11 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { GpuDevice } from '../gpu/device.ts';
 import { struct } from '../gpu/layout.ts';
 import type { ParamValue } from '../gpu/preprocess.ts';
+import { maxTopLogprobs } from '../types.ts';
 import { type OpContext, variant } from './context.ts';
 import {
   allocateLogprobsScratch,
   type LogprobsScratch,
-  MAX_LOGPROBS,
   numChunks,
   recordLogprobs,
   recordWords,
@@ -94,7 +94,7 @@ export function allocateSampleScratch(device: GpuDevice, maxRows: number, vocab:
     best: device.createBuffer('sample best', parts * 8),
     extras: allocateExtraScratch(device, maxRows, vocab),
     // One word more for a surprise.
-    records: device.createBuffer('sample records', maxRows * (recordWords(MAX_LOGPROBS) + 1) * 4),
+    records: device.createBuffer('sample records', maxRows * (recordWords(maxTopLogprobs) + 1) * 4),
     edits: device.createBuffer('sample edits', 1024 * 16),
     saved: device.createBuffer('sample saved', 1024 * 4),
     masks: device.createBuffer('sample masks', 16),

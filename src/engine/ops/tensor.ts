@@ -53,7 +53,12 @@ export function formatCode(format: StoredFormat): number {
   return { f32: 0, bf16: 1, f16: 2 }[format];
 }
 
+/** Bytes of one element as stored. */
+export function storedBytes(format: StoredFormat): number {
+  return format === 'f32' ? 4 : 2;
+}
+
 /** Bytes of one padded row as stored. */
 export function rowBytes(format: StoredFormat, columns: number): number {
-  return paddedColumns(columns) * (format === 'f32' ? 4 : 2);
+  return paddedColumns(columns) * storedBytes(format);
 }

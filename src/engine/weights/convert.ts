@@ -9,6 +9,7 @@
  * Next: `convert-tables.ts` (the 64K tables), `safetensors.ts` (where the bytes come from).
  */
 
+import { type StoredFormat, storedBytes } from '../ops/tensor.ts';
 import {
   bf16ToF16Table,
   f16ToBf16Table,
@@ -19,10 +20,6 @@ import {
 } from './convert-tables.ts';
 import type { FloatDtype } from './tensor-entry.ts';
 
-/** How weights lie in a GPU buffer. */
-export type StoredFormat = 'f32' | 'bf16' | 'f16';
-
-export const STORED_BYTES: Readonly<Record<StoredFormat, number>> = { f32: 4, bf16: 2, f16: 2 };
 const SOURCE_BYTES: Readonly<Record<FloatDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
 
 /** Converts one chunk and returns how many values were beyond the target's range and were clamped. */
@@ -42,7 +39,7 @@ export class ChunkConverter {
     this.from = from;
     this.to = to;
     this.sourceBytes = SOURCE_BYTES[from];
-    this.storedBytes = STORED_BYTES[to];
+    this.storedBytes = storedBytes(to);
     this.#kernel = kernelFor(from, to);
   }
 

@@ -1,7 +1,8 @@
 /** Conversions against formulas in float64 that share no code or idea with the bit operations under test. */
 
 import { describe, expect, test } from 'bun:test';
-import { ChunkConverter, paddedToWords, type StoredFormat } from '../../../src/engine/weights/convert.ts';
+import type { StoredFormat } from '../../../src/engine/ops/tensor.ts';
+import { ChunkConverter, paddedToWords } from '../../../src/engine/weights/convert.ts';
 import type { FloatDtype } from '../../../src/engine/weights/tensor-entry.ts';
 
 /** A binary float with its sign, as IEEE 754 defines it. */
