@@ -9,6 +9,9 @@
 
 import type { StepPlan } from './plan.ts';
 
+/** Set in a token id that the host does not know yet: the other bits are the slot where the GPU keeps it. Vocabularies are smaller. */
+export const PENDING_TOKEN = 0x80000000;
+
 /** The arrays of the step that was built last. Limits: each array may be longer than its shape; the counts rule. */
 export class StepBatch {
   /** T. */
@@ -22,7 +25,7 @@ export class StepBatch {
   blockTableStride = 0;
   /** The longest {@link contextLength} of this step. */
   maxContextLength = 0;
-  /** Shapes: [T]. */
+  /** A token's id, or {@link PENDING_TOKEN} and a slot. Shapes: [T]. */
   tokenIds = new Uint32Array(0);
   /** Position in its sequence. Shapes: [T]. */
   positions = new Uint32Array(0);
@@ -36,6 +39,10 @@ export class StepBatch {
   contextLength = new Uint32Array(0);
   /** Token rows whose logits are sampled, in the order of the entries that sample. Shapes: [numSamples]. */
   sampleRows = new Uint32Array(0);
+  /** Where the GPU keeps what is sampled, in the same order. Shapes: [numSamples]. */
+  sampleSlots = new Uint32Array(0);
+  /** Tokens of the sequence that are sampled before, but not known yet, in the same order. Shapes: [numSamples]. */
+  samplePending = new Uint32Array(0);
   /** Blocks in order of position; 0 after the last block of a row. Shapes: [S][blockTableStride]. */
   blockTables = new Uint32Array(0);
 
@@ -46,7 +53,7 @@ export class StepBatch {
     this.measure(plan);
     this.reserve();
     const { blockSize, tokenIds, positions, slots, tokenSequence } = this;
-    const { queryStart, contextLength, sampleRows, blockTables, blockTableStride } = this;
+    const { queryStart, contextLength, blockTables, blockTableStride } = this;
     let row = 0;
     let sample = 0;
     let entryIndex = 0;
@@ -55,14 +62,19 @@ export class StepBatch {
       const context = start + numTokens;
       queryStart[entryIndex] = row;
       contextLength[entryIndex] = context;
+      const numKnown = sequence.numTokens;
       for (let position = start; position < context; position++) {
-        tokenIds[row] = sequence.tokenAt(position);
+        tokenIds[row] = position < numKnown ? sequence.tokenAt(position) : PENDING_TOKEN | sequence.slot;
         positions[row] = position;
         const offset = position % blockSize;
         slots[row] = (table[(position - offset) / blockSize] as number) * blockSize + offset;
         tokenSequence[row++] = entryIndex;
       }
-      if (samples) sampleRows[sample++] = row - 1;
+      if (samples) {
+        this.sampleRows[sample] = row - 1;
+        this.sampleSlots[sample] = sequence.slot;
+        this.samplePending[sample++] = context - numKnown;
+      }
       const numBlocks = Math.ceil(context / blockSize);
       const base = entryIndex * blockTableStride;
       for (let i = 0; i < numBlocks; i++) blockTables[base + i] = table[i] as number;
@@ -92,6 +104,8 @@ export class StepBatch {
     this.queryStart = grown(this.queryStart, this.numSequences + 1);
     this.contextLength = grown(this.contextLength, this.numSequences);
     this.sampleRows = grown(this.sampleRows, this.numSamples);
+    this.sampleSlots = grown(this.sampleSlots, this.numSamples);
+    this.samplePending = grown(this.samplePending, this.numSamples);
     this.blockTables = grown(this.blockTables, this.numSequences * this.blockTableStride);
   }
 }

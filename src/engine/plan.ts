@@ -15,11 +15,11 @@ export interface StepEntry {
   /** Position of the first token. */
   readonly start: number;
   readonly numTokens: number;
-  /** True when the last of these tokens is the sequence's newest: its logits choose the next token. */
+  /** True when the last of these tokens is the sequence's newest: its logits choose the next token, at position `start + numTokens`. */
   readonly samples: boolean;
 }
 
-/** One step. An empty plan (no entries) needs no run and no commit. */
+/** One step. An empty plan (no entries) needs no run and no commit. Its arrays must be built before the scheduler is called again. */
 export interface StepPlan {
   /** Decode entries first: one token each, all sampling; prefill entries after them. A sequence occurs at most once. */
   readonly entries: readonly StepEntry[];
@@ -54,7 +54,7 @@ export interface SequenceEvent {
 export interface CommitResult {
   /** In the order of the plan's entries; of a sequence at most one token, after what was learnt of its prompt. */
   readonly events: readonly SequenceEvent[];
-  /** The sequences that left with this step, also those aborted during it: what is kept for them elsewhere can go. */
+  /** The sequences that ended with this step, each once; those aborted are not among them. */
   readonly finished: readonly Sequence[];
 }
 

@@ -59,9 +59,12 @@ export class PrefixCache {
     this.numHitTokens += numBlocks * this.blockSize;
   }
 
-  /** Makes the blocks of a sequence that have become full findable. Mutates: the index, and how far the sequence is indexed. */
+  /**
+   * Makes the blocks of a sequence that have become full findable, as far as their tokens are known.
+   * Mutates: the index, and how far the sequence is indexed.
+   */
   index(sequence: Sequence): void {
-    const numFull = Math.floor(sequence.numComputedTokens / this.blockSize);
+    const numFull = Math.floor(Math.min(sequence.numComputedTokens, sequence.numTokens) / this.blockSize);
     while (sequence.numIndexedBlocks < numFull) {
       const at = sequence.numIndexedBlocks;
       const key = this.keyOf(sequence, at, sequence.prefixTail || startOf(sequence));

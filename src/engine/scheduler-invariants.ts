@@ -16,7 +16,8 @@ export interface SchedulerState {
   readonly live: ReadonlyMap<string, Sequence>;
   readonly waiting: SequenceQueue;
   readonly running: SequenceQueue;
-  readonly inFlight: StepPlan | null;
+  /** Oldest first. */
+  readonly inFlight: readonly StepPlan[];
   readonly maxNumSeqs: number;
 }
 
@@ -25,6 +26,7 @@ export function assertSchedulerInvariants(state: SchedulerState): void {
   state.pool.assertInvariants();
   assertQueues(state);
   assertSequences(state);
+  assertPending(state);
   assertOwners(state);
 }
 
@@ -37,23 +39,37 @@ function assertQueues({ live, waiting, running, maxNumSeqs }: SchedulerState): v
   if (running.length > maxNumSeqs) throw new Error(`${running.length} sequences run, at most ${maxNumSeqs} may`);
 }
 
-function assertSequences({ pool, waiting, running }: SchedulerState): void {
+function assertSequences({ pool, waiting, running, maxNumSeqs }: SchedulerState): void {
   for (const s of waiting.items) {
-    const hasState = s.blockTable.length > 0 || s.numComputedTokens > 0 || s.inFlight;
+    const hasState = s.blockTable.length > 0 || s.numComputedTokens > 0 || s.slot >= 0;
     if (s.status !== 'waiting' || hasState) throw new Error(`${s.id} waits but holds state`);
   }
+  const slots = new Set<number>();
   for (const s of running.items) {
+    if (s.slot < 0 || s.slot >= maxNumSeqs || slots.has(s.slot)) throw new Error(`${s.id} has slot ${s.slot}`);
+    slots.add(s.slot);
     if (s.status !== 'running' || s.numRemaining < 1) throw new Error(`${s.id} runs but has nothing to compute`);
     if (s.blockTable.length < pool.blocksFor(s.numComputedTokens)) throw new Error(`${s.id} lacks blocks`);
-    if (s.outputIds.length >= s.maxTokens) throw new Error(`${s.id} runs beyond its limit`);
+    if (s.outputIds.length >= s.maxTokens) throw new Error(`${s.id} has ended, but runs`);
+    if (s.outputIds.length + s.numPending > s.maxTokens) throw new Error(`${s.id} is planned beyond its limit`);
   }
 }
 
-/** Each held block has as many owners as references: running sequences, or ones aborted during the step. No sequence holds it twice. */
-function assertOwners({ pool, running, inFlight }: SchedulerState): void {
+/** Each token that the host waits for comes from one entry in flight, and each such entry of a live sequence brings one. */
+function assertPending({ live, inFlight }: SchedulerState): void {
+  const pending = new Map<Sequence, number>();
+  for (const { entries } of inFlight) {
+    for (const { sequence, samples } of entries) if (samples) pending.set(sequence, (pending.get(sequence) ?? 0) + 1);
+  }
+  for (const s of live.values()) {
+    if (s.numPending !== (pending.get(s) ?? 0)) throw new Error(`${s.id} waits for ${s.numPending} tokens`);
+  }
+}
+
+/** Each held block has as many owners as references, all of them running. No sequence holds it twice. */
+function assertOwners({ pool, running }: SchedulerState): void {
   const owners = new Uint32Array(pool.numBlocks);
-  const dropped = (inFlight?.entries ?? []).map((entry) => entry.sequence).filter((s) => s.status === 'finished');
-  for (const { id, blockTable } of [...running.items, ...dropped]) {
+  for (const { id, blockTable } of running.items) {
     if (new Set(blockTable).size !== blockTable.length) throw new Error(`${id} holds a block twice`);
     for (const block of blockTable) owners[block] = (owners[block] ?? 0) + 1;
   }

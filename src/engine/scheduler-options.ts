@@ -6,7 +6,7 @@
 
 import type { Seed } from './sequence.ts';
 import type { SchedulingPolicy } from './sequence-queue.ts';
-import { EngineError, type GenerateRequest } from './types.ts';
+import { EngineError, type GenerateRequest, type SamplingParams } from './types.ts';
 
 /** Units: tokens, unless the name says otherwise. */
 export interface SchedulerOptions {
@@ -27,6 +27,8 @@ export interface SchedulerOptions {
   readonly eosTokenIds: readonly number[];
   /** Where the seeds of requests without one come from. */
   readonly seed: number;
+  /** Whether sampling with these parameters looks at the tokens before, so that no step can be planned ahead. Absent = it always does. */
+  readonly needsNewestToken?: (params: SamplingParams) => boolean;
 }
 
 /** The options, made consistent. Throws: RangeError where clipping cannot do that. */

@@ -4,8 +4,14 @@
  * Owns the queues, the block pool and the policy. Pure: no GPU, no clock, no await, no randomness; the same calls
  * give the same plans. A step is `plan()`, somebody runs it, `commit()`. One token budget goes to decodes first, then
  * to prompts that are partly computed, then to new ones in strict order: who does not fit holds up those behind.
- * One step is in flight at a time. For several, `plan` would advance `numComputedTokens` and reserve a place for each
- * token not sampled yet, `inFlight` would be a count, and freed blocks would wait for the last step that writes them.
+ *
+ * Several steps may be in flight. The GPU runs them in the order of their plans, so that the state here after a plan is the
+ * cache's once that step has run, and each plan follows from it as if the steps before were done; only what was sampled is
+ * unknown until `commit`. So a block may be freed and handed out while a step in flight still writes it: the new owner's writes
+ * come later, and it reads only places that it wrote, or that the prefix cache vouches for. That knows blocks whose tokens are
+ * known and whose computing is planned; whoever finds one reads in a later step. A sequence that turns out to have ended leaves
+ * at once, and what its later entries bring is dropped. One that is preempted gets its pending tokens at their commits and is not
+ * admitted before: it may be computed again only from tokens that are known. Slots, like blocks, go from hand to hand in order.
  * Next: `plan.ts` (the values), `sequence.ts` (the state), `batch.ts` (plan -> arrays).
  */
 
@@ -48,7 +54,12 @@ export class Scheduler {
   /** Both queues are in the order of the policy: the first one runs first and is preempted last. */
   private readonly waiting: SequenceQueue;
   private readonly running: SequenceQueue;
-  private inFlight: StepPlan | null = null;
+  /** Oldest first. */
+  private readonly inFlight: StepPlan[] = [];
+  /** Whether a step can be planned after the newest one in flight. */
+  private allowsNext = true;
+  /** Slots of no running sequence. */
+  private readonly freeSlots: number[] = [];
   private numArrivals = 0;
   private numPreemptions = 0;
   private numSteps = 0;
@@ -62,10 +73,24 @@ export class Scheduler {
     this.eosTokenIds = new Set(options.eosTokenIds);
     this.waiting = new SequenceQueue(options.policy);
     this.running = new SequenceQueue(options.policy);
+    for (let slot = this.options.maxNumSeqs - 1; slot >= 0; slot--) this.freeSlots.push(slot);
   }
 
   get hasWork(): boolean {
     return this.live.size > 0;
+  }
+
+  /** Plans that have not been committed. */
+  get numInFlight(): number {
+    return this.inFlight.length;
+  }
+
+  /**
+   * Whether {@link plan} may be called now: always without a step in flight; otherwise not while one scores a prompt (it takes several
+   * submits, with the room that others need), and not while one samples a token that the host must see before the next.
+   */
+  get canPlan(): boolean {
+    return this.inFlight.length === 0 || this.allowsNext;
   }
 
   get stats(): SchedulerStats {
@@ -95,6 +120,7 @@ export class Scheduler {
       arrival: this.numArrivals,
       maxTokens: Math.min(request.params.maxTokens, this.options.maxModelLen - request.promptTokenIds.length),
       seed: drawSeed(this.options.seed, this.numArrivals),
+      needsNewestToken: this.options.needsNewestToken?.(request.params) ?? true,
     });
     this.numArrivals++;
     this.live.set(sequence.id, sequence);
@@ -103,42 +129,48 @@ export class Scheduler {
 
   /**
    * Ends a request now and gives its last event, once; null when no such request is in progress.
-   * Safe between `plan` and `commit`: the result of that step is dropped, and its blocks stay held until then.
-   * Mutates: the queues; its id may be used again at once.
+   * Safe while steps are in flight: what they bring for it is dropped.
+   * Mutates: queues and blocks; its id may be used again at once.
    */
   abort(requestId: string): SequenceEvent | null {
     const sequence = this.live.get(requestId);
     if (sequence === undefined) return null;
-    this.live.delete(requestId);
-    (sequence.status === 'running' ? this.running : this.waiting).remove(sequence);
-    sequence.status = 'finished';
-    if (!sequence.inFlight) this.release(sequence);
+    this.leave(sequence);
     return { requestId, event: ABORTED };
   }
 
   /**
-   * Decides the next step and takes the blocks that it needs. Where there is work there is at least one entry.
-   * Throws: Error when the step before has not been committed.
-   * Mutates: queues and blocks; tokens not before `commit`.
+   * Decides the next step and takes the blocks that it needs. Where there is work and no step in flight there is at least one entry.
+   * Throws: Error unless {@link canPlan}.
+   * Mutates: queues, blocks and how far sequences are computed; tokens not before `commit`.
    */
   plan(): StepPlan {
-    if (this.inFlight !== null) throw new Error('the step before has not been committed');
+    if (!this.canPlan) throw new Error('the step before has not been committed');
     const { maxNumBatchedTokens, maxNumSeqs, enableChunkedPrefill } = this.options;
     const decodes: StepEntry[] = [];
     const prefills: StepEntry[] = [];
     const preempted: string[] = [];
     let budget = maxNumBatchedTokens;
+    let numSamples = 0;
+    let allowsNext = true;
     const schedule = (sequence: Sequence, numTokens: number) => {
       const remaining = sequence.numRemaining;
-      const entry = { sequence, start: sequence.numComputedTokens, numTokens, samples: numTokens === remaining };
-      (remaining === 1 ? decodes : prefills).push(entry);
-      sequence.inFlight = true;
+      const start = sequence.numComputedTokens;
+      const samples = numTokens === remaining;
+      (remaining === 1 ? decodes : prefills).push({ sequence, start, numTokens, samples });
+      sequence.numComputedTokens = start + numTokens;
       budget -= numTokens;
+      if (sequence.numRowsToScoreIn(start, numTokens) > 0) allowsNext = false;
+      if (!samples) return;
+      sequence.numPending++;
+      numSamples++;
+      if (sequence.needsNewestToken) allowsNext = false;
     };
 
     // The queue is in order of rank and shrinks from its end: whoever is preempted here has not been scheduled yet.
     for (const sequence of this.running.items) {
-      if (sequence.numRemaining === 1 && this.growOrPreempt(sequence, preempted)) schedule(sequence, 1);
+      if (sequence.numRemaining > 1 || sequence.isPlannedOut) continue;
+      if (this.growOrPreempt(sequence, preempted)) schedule(sequence, 1);
     }
     for (const sequence of this.running.items) {
       if (sequence.numRemaining > 1 && budget > 0) schedule(sequence, Math.min(sequence.numRemaining, budget));
@@ -146,30 +178,32 @@ export class Scheduler {
     // Who has just been preempted is the first to wait; taking it back in the same step would be thrashing.
     while (preempted.length === 0 && budget > 0 && this.running.length < maxNumSeqs) {
       const [sequence] = this.waiting.items;
-      if (sequence === undefined) break;
+      if (sequence === undefined || sequence.numPending > 0) break;
       if (!enableChunkedPrefill && sequence.numRemaining > budget) break;
       if (!this.tryAdmit(sequence)) break;
       schedule(sequence, Math.min(sequence.numRemaining, budget));
     }
 
-    const entries = decodes.concat(prefills);
-    const numSamples = entries.reduce((count, entry) => count + (entry.samples ? 1 : 0), 0);
+    const entries = prefills.length === 0 ? decodes : decodes.concat(prefills);
     const numTokens = maxNumBatchedTokens - budget;
     const plan: StepPlan = { entries, numDecodes: decodes.length, numTokens, numSamples, preempted };
-    if (entries.length > 0) this.inFlight = plan;
+    if (entries.length > 0) {
+      this.inFlight.push(plan);
+      this.allowsNext = allowsNext;
+    }
     return plan;
   }
 
   /**
-   * Takes the results of the step in flight, see {@link StepResult}.
+   * Takes the results of the oldest step in flight, see {@link StepResult}.
    * Throws: Error for another plan or a wrong number of results; nothing has changed then.
    * Mutates: sequences, queues and blocks.
    */
   commit(plan: StepPlan, sampled: StepResult['sampled'], scored: StepResult['scored'] = []): CommitResult {
     if (plan.entries.length === 0) return { events: [], finished: [] };
-    if (plan !== this.inFlight) throw new Error('this plan is not in flight');
+    if (plan !== this.inFlight[0]) throw new Error('this plan is not in flight, or not the oldest');
     if (sampled.length !== plan.numSamples) throw new Error(`${sampled.length} results for ${plan.numSamples} samples`);
-    this.inFlight = null;
+    this.inFlight.shift();
     this.numSteps++;
     const events: SequenceEvent[] = [];
     const finished: Sequence[] = [];
@@ -179,24 +213,15 @@ export class Scheduler {
       const result = samples ? sampled[sampleIndex++] : undefined;
       const numScores = sequence.numRowsToScoreIn(start, numTokens);
       const promptLogprobs = numScores > 0 ? scored[scoreIndex++] : undefined;
-      sequence.inFlight = false;
-      if (sequence.status === 'finished') {
-        this.release(sequence);
-        finished.push(sequence);
-        continue;
-      }
-      sequence.numComputedTokens += numTokens;
+      if (sequence.status === 'finished') continue;
       sequence.numScoredRows += numScores;
-      this.prefixes?.index(sequence);
       if (promptLogprobs !== undefined) events.push({ requestId: sequence.id, event: { ...NO_TOKEN, promptLogprobs } });
+      const finish = result === undefined ? null : this.append(sequence, result.tokenId);
+      this.prefixes?.index(sequence);
       if (result === undefined) continue;
-      const finish = this.append(sequence, result.tokenId);
       events.push({ requestId: sequence.id, event: tokenEvent(result, finish) });
       if (finish === null) continue;
-      this.live.delete(sequence.id);
-      this.running.remove(sequence);
-      sequence.status = 'finished';
-      this.release(sequence);
+      this.leave(sequence);
       finished.push(sequence);
     }
     return { events, finished };
@@ -229,6 +254,7 @@ export class Scheduler {
     if (!this.tryGrow(sequence)) throw new Error(`${sequence.id} was admitted without room`);
     this.waiting.shift();
     sequence.status = 'running';
+    sequence.slot = this.freeSlots.pop() as number;
     this.running.insert(sequence);
     return true;
   }
@@ -263,7 +289,7 @@ export class Scheduler {
 
   /** Extends the block table to all tokens that the sequence has now. */
   private tryGrow(sequence: Sequence): boolean {
-    const missing = this.pool.blocksFor(sequence.numTokens) - sequence.blockTable.length;
+    const missing = this.pool.blocksFor(sequence.numPlannedTokens) - sequence.blockTable.length;
     if (missing <= 0) return true;
     const allocation = this.pool.tryAllocate(missing);
     if (!allocation.ok) return false;
@@ -276,7 +302,16 @@ export class Scheduler {
     return this.pool.blocksFor(sequence.maxCachedTokens) > numBlocks;
   }
 
+  private leave(sequence: Sequence): void {
+    this.live.delete(sequence.id);
+    (sequence.status === 'running' ? this.running : this.waiting).remove(sequence);
+    sequence.status = 'finished';
+    this.release(sequence);
+  }
+
   private release(sequence: Sequence): void {
+    if (sequence.slot >= 0) this.freeSlots.push(sequence.slot);
+    sequence.slot = -1;
     this.pool.free(sequence.blockTable);
     sequence.blockTable.length = 0;
     sequence.numComputedTokens = 0;

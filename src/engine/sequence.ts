@@ -30,6 +30,8 @@ export interface SequenceSettings {
   readonly maxTokens: number;
   /** Used when the request names none. */
   readonly seed: Seed;
+  /** See {@link Sequence.needsNewestToken}. */
+  readonly needsNewestToken: boolean;
 }
 
 /** The state of one request. Mutates: by {@link Scheduler} alone. */
@@ -43,12 +45,18 @@ export class Sequence {
   readonly seed: Seed;
   /** Sequences share cached prefixes only when this is the same. */
   readonly cacheSalt: string;
+  /** True when its next token depends on what the host makes of the newest one: no step can be planned before that one is known. */
+  readonly needsNewestToken: boolean;
   /** Sampled tokens, oldest first. */
   readonly outputIds: number[] = [];
   /** Blocks in order of position: token p lies in `blockTable[floor(p / blockSize)]`. */
   readonly blockTable: number[] = [];
-  /** Tokens from the start whose keys and values are in the cache; steps in flight do not count yet. */
+  /** Tokens from the start whose keys and values are in the cache once the steps in flight have run. */
   numComputedTokens = 0;
+  /** Tokens that steps in flight sample: they have a place in the cache, but the host does not know them yet. */
+  numPending = 0;
+  /** Where the GPU keeps its newest token while it runs: at most one running sequence has it. -1 = none. */
+  slot = -1;
   /** How many of its blocks the prefix cache knows, and the identity of the last one of them. */
   numIndexedBlocks = 0;
   prefixTail = '';
@@ -57,8 +65,6 @@ export class Sequence {
   /** Rows of the prompt whose log probabilities are out: row p scores token p + 1. */
   numScoredRows = 0;
   status: SequenceStatus = 'waiting';
-  /** True between a plan that holds it and that plan's commit: its blocks must stay, the GPU may write them. */
-  inFlight = false;
 
   constructor(request: GenerateRequest, settings: SequenceSettings) {
     this.id = request.id;
@@ -69,16 +75,27 @@ export class Sequence {
     this.maxTokens = settings.maxTokens;
     this.seed = request.params.seed ?? settings.seed;
     this.cacheSalt = request.cacheSalt ?? '';
+    this.needsNewestToken = settings.needsNewestToken;
   }
 
-  /** Prompt and output. */
+  /** Prompt and output, as far as known. */
   get numTokens(): number {
     return this.promptIds.length + this.outputIds.length;
   }
 
+  /** Prompt and output with what steps in flight will add. */
+  get numPlannedTokens(): number {
+    return this.promptIds.length + this.outputIds.length + this.numPending;
+  }
+
   /** Tokens that are not in the cache; 1 = decode: only the newest one is missing. */
   get numRemaining(): number {
-    return this.numTokens - this.numComputedTokens;
+    return this.numPlannedTokens - this.numComputedTokens;
+  }
+
+  /** True when the steps in flight bring it to its limit: none is planned beyond that. */
+  get isPlannedOut(): boolean {
+    return this.outputIds.length + this.numPending >= this.maxTokens;
   }
 
   /** Rows of the prompt that score its next token; 0 unless the request asks for it. */
@@ -101,7 +118,7 @@ export class Sequence {
     return this.promptIds.length + this.maxTokens - 1;
   }
 
-  /** The token at a position of prompt followed by output. Throws: RangeError beyond the newest token. */
+  /** The token at a position of prompt followed by output. Throws: RangeError beyond the newest known token. */
   tokenAt(position: number): number {
     const prompt = this.promptIds;
     const token = position < prompt.length ? prompt[position] : this.outputIds[position - prompt.length];
@@ -110,14 +127,15 @@ export class Sequence {
   }
 
   /**
-   * Takes a sampled token and says whether the sequence ends with it.
+   * Takes a token that a step sampled and says whether the sequence ends with it.
    * A stop token counts only where sampling does not mask it: after the first `minTokens`; the limit always does.
    * With `ignoreEos` an end-of-sequence id is a token like any other, also as a stop token.
-   * Mutates: `outputIds`.
+   * Mutates: `outputIds`, `numPending`.
    */
   append(tokenId: number, eosTokenIds: ReadonlySet<number>): Finish | null {
     const { ignoreEos, minTokens, stopTokenIds } = this.params;
     this.outputIds.push(tokenId);
+    if (this.numPending > 0) this.numPending--;
     if (this.outputIds.length > minTokens) {
       if (!ignoreEos && eosTokenIds.has(tokenId)) return { reason: 'stop', stopTokenId: null };
       if (stopTokenIds.includes(tokenId)) return { reason: 'stop', stopTokenId: tokenId };

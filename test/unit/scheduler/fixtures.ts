@@ -38,13 +38,16 @@ export function scheduler(options: Partial<SchedulerOptions> = {}): Scheduler {
     vocabSize: VOCAB_SIZE,
     eosTokenIds: [EOS],
     seed: 0,
+    needsNewestToken: () => false,
     ...options,
   });
 }
 
 /** A sequence outside of any scheduler. */
 export function sequence(prompt: number | readonly number[], params: Partial<SamplingParams> = {}): Sequence {
-  return new Sequence(request('s', prompt, params), { arrival: 0, maxTokens: params.maxTokens ?? 8, seed: [1, 2] });
+  return new Sequence(request('s', prompt, params), {
+    ...{ arrival: 0, maxTokens: params.maxTokens ?? 8, seed: [1, 2], needsNewestToken: false },
+  });
 }
 
 /** One result per entry that samples: the same token for all, or one by request id. */

@@ -3,10 +3,11 @@
  *
  * Each token writes a word into its slot that depends on the word before it, its id and its position. The next token is a
  * hash of all words of the context, read through the block table. So a wrong slot, block, position, context length or
- * sample row changes what comes out, and so does a token that is lost or computed twice in the wrong place.
+ * sample row changes what comes out, and so does a token that is lost or computed twice in the wrong place. Tokens that are not
+ * known when a step is built are looked up where the step that chose them kept them, as on the GPU.
  */
 
-import type { StepBatch } from '../../../src/engine/batch.ts';
+import { PENDING_TOKEN, type StepBatch } from '../../../src/engine/batch.ts';
 import type { SamplingParams } from '../../../src/engine/types.ts';
 import { EOS, VOCAB_SIZE } from './fixtures.ts';
 
@@ -32,6 +33,8 @@ export class PagedModel {
   private readonly memory: Uint32Array;
   /** Step in which a slot was written last. */
   private readonly writtenIn: Uint32Array;
+  /** The newest token of each slot. */
+  private readonly nextTokens = new Map<number, number>();
   private step = 0;
 
   constructor(
@@ -64,6 +67,18 @@ export class PagedModel {
     return hashes;
   }
 
+  /** What sampling does with the token that it chose. */
+  keep(slot: number, tokenId: number): void {
+    this.nextTokens.set(slot, tokenId);
+  }
+
+  private tokenOf(word: number): number {
+    if (word < PENDING_TOKEN) return word;
+    const tokenId = this.nextTokens.get(word - PENDING_TOKEN);
+    if (tokenId === undefined) throw new Error(`slot ${word - PENDING_TOKEN} has no token`);
+    return tokenId;
+  }
+
   private write(batch: StepBatch, row: number): void {
     const entry = at(batch.tokenSequence, row);
     const position = at(batch.positions, row);
@@ -72,7 +87,7 @@ export class PagedModel {
     if (slot !== this.slotOf(batch, entry, position)) throw new Error(`slot of row ${row} is not in its block table`);
     if (this.writtenIn[slot] === this.step) throw new Error(`slot ${slot} is written twice in a step`);
     const before = position === 0 ? 0 : at(this.memory, this.slotOf(batch, entry, position - 1));
-    this.memory[slot] = word(before, at(batch.tokenIds, row), position);
+    this.memory[slot] = word(before, this.tokenOf(at(batch.tokenIds, row)), position);
     this.writtenIn[slot] = this.step;
   }
 

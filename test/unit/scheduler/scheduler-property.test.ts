@@ -1,18 +1,18 @@
 /**
- * Random arrivals, lengths and aborts against pools so small that they preempt, over 20,000 steps.
+ * Random arrivals, lengths and aborts against pools so small that they preempt, over 10,000 steps for each number of steps in flight.
  * Every seed is a test of its own: a failure names it, and it repeats exactly.
  */
 
 import { describe, expect, test } from 'bun:test';
 import { StepBatch } from '../../../src/engine/batch.ts';
-import type { SequenceEvent, StepPlan } from '../../../src/engine/plan.ts';
+import type { SampledToken, SequenceEvent, StepPlan } from '../../../src/engine/plan.ts';
 import { Scheduler } from '../../../src/engine/scheduler.ts';
 import type { SchedulerOptions } from '../../../src/engine/scheduler-options.ts';
 import type { FinishReason, GenerateRequest } from '../../../src/engine/types.ts';
 import { EOS, request, VOCAB_SIZE } from './fixtures.ts';
 import { chosenToken, generatedAlone, PagedModel } from './paged-model.ts';
 
-const NUM_SEEDS = 48;
+const NUM_SEEDS = 24;
 const STEPS_PER_SEED = 420;
 
 /** Source: mulberry32. */
@@ -43,9 +43,16 @@ class Simulation {
   /** In order of arrival. */
   readonly requests: Tracked[] = [];
   private readonly live = new Map<string, Tracked>();
+  /** Plans that have run, with what they sampled. Oldest first. */
+  private readonly inFlight: { readonly plan: StepPlan; readonly sampled: readonly SampledToken[] }[] = [];
   private numSteps = 0;
+  /** Steps that were planned while another was in flight. */
+  numAhead = 0;
 
-  constructor(seed: number) {
+  constructor(
+    seed: number,
+    private readonly depth: number,
+  ) {
     this.random = generator(seed);
     const blockSize = [1, 2, 4, 8][this.random(4)] ?? 1;
     const maxModelLen = 8 + this.random(56);
@@ -62,10 +69,15 @@ class Simulation {
       vocabSize: VOCAB_SIZE,
       eosTokenIds: [EOS],
       seed,
+      needsNewestToken: ({ presencePenalty }) => presencePenalty > 0,
     });
     this.options = this.scheduler.options;
     this.batch = new StepBatch(blockSize);
     this.model = new PagedModel(numBlocks, blockSize);
+  }
+
+  get isBusy(): boolean {
+    return this.scheduler.hasWork || this.inFlight.length > 0;
   }
 
   arrive(): void {
@@ -81,6 +93,7 @@ class Simulation {
       minTokens: this.random(6),
       ignoreEos: this.random(2) === 0,
       stopTokenIds: this.random(2) === 0 ? [this.random(VOCAB_SIZE)] : [],
+      presencePenalty: this.random(24) === 0 ? 1 : 0,
     };
     const one = request(`r${this.requests.length}`, prompt, params, this.random(3));
     const tracked: Tracked = { request: one, received: [], finishReason: null, firstStep: null };
@@ -100,22 +113,40 @@ class Simulation {
     this.scheduler.assertInvariants();
   }
 
-  /** One step; `mayAbort`: also between plan and commit. */
+  /** Plans until enough steps are in flight, then takes the results of the oldest; `mayAbort`: also in between. */
   step(mayAbort: boolean): void {
     if (mayAbort && this.random(20) === 0) this.abortOne();
+    const depth = this.random(8) === 0 ? 1 : this.depth;
+    while (this.inFlight.length < depth && this.scheduler.canPlan) {
+      if (!this.plan()) break;
+      if (mayAbort && this.random(15) === 0) this.abortOne();
+    }
+    const oldest = this.inFlight.shift();
+    if (oldest === undefined) return;
+    for (const event of this.scheduler.commit(oldest.plan, oldest.sampled).events) this.receive(event);
+    this.scheduler.assertInvariants();
+    this.numSteps++;
+  }
+
+  /** Plans and runs a step; false when there is nothing to do. */
+  private plan(): boolean {
     const plan = this.scheduler.plan();
     this.scheduler.assertInvariants();
     this.checkPlan(plan);
-    if (mayAbort && this.random(15) === 0) this.abortOne();
-    const hashes = this.model.run(this.batch.build(plan));
+    if (plan.entries.length === 0) return false;
+    const { sampleSlots, samplePending } = this.batch.build(plan);
+    const hashes = this.model.run(this.batch);
     const sampling = plan.entries.filter((entry) => entry.samples);
     const sampled = sampling.map(({ sequence }, i) => {
-      const tokenId = chosenToken(hashes[i] ?? -1, sequence.params, sequence.outputIds.length);
+      const numPending = samplePending[i] ?? 0;
+      if (numPending > 0 && sequence.needsNewestToken) throw new Error(`${sequence.id} was planned ahead`);
+      const tokenId = chosenToken(hashes[i] ?? -1, sequence.params, sequence.outputIds.length + numPending);
+      this.model.keep(sampleSlots[i] ?? -1, tokenId);
       return { tokenId, logprobs: null };
     });
-    for (const event of this.scheduler.commit(plan, sampled).events) this.receive(event);
-    this.scheduler.assertInvariants();
-    this.numSteps++;
+    if (this.inFlight.length > 0) this.numAhead++;
+    this.inFlight.push({ plan, sampled });
+    return true;
   }
 
   private receive({ requestId, event }: SequenceEvent): void {
@@ -132,12 +163,14 @@ class Simulation {
     expect(plan.numTokens).toBe(numTokens);
     expect(numTokens).toBeLessThanOrEqual(maxNumBatchedTokens);
     expect(plan.entries.length).toBeLessThanOrEqual(maxNumSeqs);
-    expect(plan.entries.length > 0).toBe(this.live.size > 0);
+    if (this.inFlight.length === 0) expect(plan.entries.length > 0).toBe(this.live.size > 0);
     const ids = new Set(plan.entries.map(({ sequence }) => sequence.id));
     expect(ids.size).toBe(plan.entries.length);
     for (const [i, { sequence, start, numTokens: length, samples }] of plan.entries.entries()) {
-      if (length < 1 || start !== sequence.numComputedTokens) throw new Error(`${sequence.id} starts at ${start}`);
-      expect(samples).toBe(start + length === sequence.numTokens);
+      if (length < 1 || start + length !== sequence.numComputedTokens) throw new Error(`${sequence.id} starts at ${start}`);
+      // The tokens before it, known or not; what it samples is counted already.
+      const numTokensBefore = sequence.numPlannedTokens - (samples ? 1 : 0);
+      expect(samples).toBe(start + length === numTokensBefore);
       expect(length === 1 && samples).toBe(i < plan.numDecodes);
       if (!enableChunkedPrefill) expect(samples).toBe(true);
       const tracked = this.live.get(sequence.id);
@@ -146,7 +179,7 @@ class Simulation {
     for (const id of plan.preempted) if (ids.has(id)) throw new Error(`${id} is preempted and planned`);
     // No starvation: the oldest request is in every step, so each waits at most for the tokens of those before it.
     const [oldest] = this.live.keys();
-    if (policy === 'fcfs' && oldest !== undefined) expect(ids.has(oldest)).toBe(true);
+    if (policy === 'fcfs' && oldest !== undefined && this.inFlight.length === 0) expect(ids.has(oldest)).toBe(true);
   }
 
   checkEnd(): void {
@@ -165,16 +198,17 @@ class Simulation {
   }
 }
 
-describe('random traffic', () => {
+describe.each([1, 2, 3])('random traffic, %i steps in flight', (depth) => {
   let numSteps = 0;
   let numPreemptions = 0;
   let numAborted = 0;
   let numFinished = 0;
   let numHitTokens = 0;
+  let numAhead = 0;
 
   for (let seed = 1; seed <= NUM_SEEDS; seed++) {
     test(`seed ${seed}: every request gets what it would get alone`, () => {
-      const simulation = new Simulation(seed);
+      const simulation = new Simulation(seed + depth * NUM_SEEDS, depth);
       // The share of steps with an arrival decides between idle, busy and overloaded.
       const pressure = 2 + simulation.random(12);
       for (let i = 0; i < STEPS_PER_SEED; i++) {
@@ -183,9 +217,10 @@ describe('random traffic', () => {
       }
       const remaining = simulation.requests.length * simulation.options.maxModelLen * 4;
       let drain = 0;
-      for (; simulation.scheduler.hasWork && drain < remaining; drain++) simulation.step(false);
+      for (; simulation.isBusy && drain < remaining; drain++) simulation.step(false);
       simulation.checkEnd();
       numSteps += STEPS_PER_SEED + drain;
+      numAhead += simulation.numAhead;
       numPreemptions += simulation.scheduler.stats.numPreemptions;
       numHitTokens += simulation.scheduler.stats.prefixHitTokens;
       for (const { finishReason } of simulation.requests) finishReason === 'abort' ? numAborted++ : numFinished++;
@@ -193,10 +228,12 @@ describe('random traffic', () => {
   }
 
   test('the traffic above was dense enough to mean something', () => {
-    expect(numSteps).toBeGreaterThanOrEqual(20_000);
-    expect(numPreemptions).toBeGreaterThan(500);
-    expect(numAborted).toBeGreaterThan(200);
-    expect(numFinished).toBeGreaterThan(500);
-    expect(numHitTokens).toBeGreaterThan(5000);
+    expect(numSteps).toBeGreaterThanOrEqual(10_000);
+    expect(numPreemptions).toBeGreaterThan(250);
+    expect(numAborted).toBeGreaterThan(100);
+    expect(numFinished).toBeGreaterThan(250);
+    expect(numHitTokens).toBeGreaterThan(2500);
+    if (depth > 1) expect(numAhead).toBeGreaterThan(3000);
+    else expect(numAhead).toBe(0);
   });
 });
