@@ -130,18 +130,19 @@ function embedCase(tokens: number, columns: number): KernelCase {
       const { device } = context;
       const tables = await benchMatrices(device, 'bf16', vocab, columns);
       const y = await benchTensor(device, 'y', tokens, columns);
+      const nextTokens = device.createBuffer('next tokens', 16);
       return {
         prepare: () => {
           const ids = Uint32Array.from({ length: tokens }, (_, i) => (i * 613) % vocab);
           const tokenIds = context.recorder.words(ids);
           return (i) => {
             const table = tables[i % tables.length];
-            if (table) recordEmbed(context, { table, tokenIds, numTokens: tokens, y });
+            if (table) recordEmbed(context, { table, tokenIds, numTokens: tokens, nextTokens, y });
           };
         },
         release: () => {
           destroyMatrices(device, tables);
-          device.destroyBuffer(y.buffer);
+          for (const buffer of [y.buffer, nextTokens]) device.destroyBuffer(buffer);
         },
       };
     },

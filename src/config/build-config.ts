@@ -85,10 +85,17 @@ export function buildConfig(values: SettingValues, machine: Machine): ServerConf
       enableChunkedPrefill: values.enableChunkedPrefill,
       enablePrefixCaching: values.enablePrefixCaching,
       schedulingPolicy: values.schedulingPolicy,
+      stepsInFlight: stepsInFlight(values),
       seed: values.seed,
       gpuRobustness: values.gpuRobustness,
     },
   };
+}
+
+function stepsInFlight(values: SettingValues): number | null {
+  if (values.asyncScheduling === false) return 1;
+  if (values.numSchedulerSteps > 1) return values.numSchedulerSteps;
+  return values.asyncScheduling ? 2 : null;
 }
 
 function buildHttp(values: SettingValues): HttpConfig {

@@ -161,6 +161,8 @@ export interface EngineConfig {
   readonly enablePrefixCaching: boolean;
   /** `priority`: lower numbers first; requests of one number, and all under `fcfs`, in the order in which they came. */
   readonly schedulingPolicy: 'fcfs' | 'priority';
+  /** Steps that are submitted before the first is read; null = what suits the adapter. */
+  readonly stepsInFlight: number | null;
   /** Seed for requests without one. */
   readonly seed: number;
   /** Bounds checks in shaders and validation in Dawn: on in tests, off in release. */

@@ -41,8 +41,8 @@ export class StepBatch {
   sampleRows = new Uint32Array(0);
   /** Where the GPU keeps what is sampled, in the same order. Shapes: [numSamples]. */
   sampleSlots = new Uint32Array(0);
-  /** Tokens of the sequence that are sampled before, but not known yet, in the same order. Shapes: [numSamples]. */
-  samplePending = new Uint32Array(0);
+  /** Position of what is sampled in its sequence, in the same order. Shapes: [numSamples]. */
+  samplePositions = new Uint32Array(0);
   /** Blocks in order of position; 0 after the last block of a row. Shapes: [S][blockTableStride]. */
   blockTables = new Uint32Array(0);
 
@@ -73,7 +73,7 @@ export class StepBatch {
       if (samples) {
         this.sampleRows[sample] = row - 1;
         this.sampleSlots[sample] = sequence.slot;
-        this.samplePending[sample++] = context - numKnown;
+        this.samplePositions[sample++] = context;
       }
       const numBlocks = Math.ceil(context / blockSize);
       const base = entryIndex * blockTableStride;
@@ -105,7 +105,7 @@ export class StepBatch {
     this.contextLength = grown(this.contextLength, this.numSequences);
     this.sampleRows = grown(this.sampleRows, this.numSamples);
     this.sampleSlots = grown(this.sampleSlots, this.numSamples);
-    this.samplePending = grown(this.samplePending, this.numSamples);
+    this.samplePositions = grown(this.samplePositions, this.numSamples);
     this.blockTables = grown(this.blockTables, this.numSequences * this.blockTableStride);
   }
 }

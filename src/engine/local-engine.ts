@@ -1,19 +1,23 @@
 /**
- * The engine in one process: scheduler and runner behind the host's contract. One step is plan -> run -> commit.
+ * The engine in one process: scheduler and runner behind the host's contract.
  *
- * Owns the counters and the choice of numbers that the front is told. Knows no sockets. Next: `scheduler.ts`, `runner.ts`,
- * `host/engine-loop.ts` (who calls it).
+ * Owns the counters and the choice of numbers that the front is told. Knows no sockets. Next: `step-pipeline.ts` (what a step is),
+ * `scheduler.ts`, `runner.ts`, `host/engine-loop.ts` (who calls it).
  */
+import { needsNewestToken } from '../sampling/sequence-state.ts';
 import type { CreateLocalEngine, LocalEngine, StepOutput } from './host/local-engine-contract.ts';
 import { type LoadedModel, loadModel } from './load-model.ts';
 import { Scheduler } from './scheduler.ts';
 import type { SchedulerOptions } from './scheduler-options.ts';
 import { StepMeter } from './step-meter.ts';
+import { StepPipeline } from './step-pipeline.ts';
 import type { EngineInfo, EngineStats, GenerateRequest } from './types.ts';
 import { warmUp } from './warm-up.ts';
 
 /** Weight of the newest step in the average of the host's time. */
 const HOST_TIME_SHARE = 0.05;
+/** A GPU shall find the next step when it has done one. A software adapter computes on the cores that prepare it. */
+const STEPS_IN_FLIGHT = { gpu: 2, software: 1 } as const;
 
 /** Loads the model and warms it up. Throws: EngineError. */
 export const createLocalEngine: CreateLocalEngine = async (init, onProgress) => {
@@ -33,20 +37,27 @@ export const createLocalEngine: CreateLocalEngine = async (init, onProgress) => 
     vocabSize: model.spec.vocab,
     eosTokenIds: model.spec.eosTokenIds,
     seed: init.config.seed,
+    needsNewestToken,
   };
   await warmUp(model, options, (fraction) => onProgress({ text: 'compiling kernels', fraction }));
-  return new GpuEngine(model, new Scheduler(options));
+  const suited = model.device.adapter.isSoftware ? STEPS_IN_FLIGHT.software : STEPS_IN_FLIGHT.gpu;
+  return new GpuEngine(model, new Scheduler(options), init.config.stepsInFlight ?? suited);
 };
 
 class GpuEngine implements LocalEngine {
   readonly info: EngineInfo;
   private readonly meter = new StepMeter();
+  private readonly pipeline: StepPipeline;
   private hostStepMs = 0;
 
   constructor(
     private readonly model: LoadedModel,
     private readonly scheduler: Scheduler,
+    depth: number,
   ) {
+    this.pipeline = new StepPipeline(scheduler, model.runner, depth, (plan) =>
+      this.meter.planned(plan, performance.now()),
+    );
     const { device, spec, plan } = model;
     this.info = {
       architecture: spec.architecture,
@@ -65,7 +76,7 @@ class GpuEngine implements LocalEngine {
   }
 
   get hasWork(): boolean {
-    return this.scheduler.hasWork;
+    return this.pipeline.hasWork;
   }
 
   submit(request: GenerateRequest): void {
@@ -80,15 +91,12 @@ class GpuEngine implements LocalEngine {
 
   async step(): Promise<StepOutput> {
     const startMs = performance.now();
-    const plan = this.scheduler.plan();
-    if (plan.entries.length === 0) return { events: [], failed: [] };
-    this.meter.planned(plan, startMs);
     const waitedBefore = this.model.device.waitedMs;
-    const { sampled, scored } = await this.model.runner.run(plan);
-    const { events } = this.scheduler.commit(plan, sampled, scored);
+    const done = await this.pipeline.step();
+    if (done === null) return { events: [], failed: [] };
     const hostMs = performance.now() - startMs - (this.model.device.waitedMs - waitedBefore);
     this.hostStepMs += HOST_TIME_SHARE * (hostMs - this.hostStepMs);
-    return { events: this.meter.marked(events), failed: [] };
+    return { events: this.meter.marked(done.events), failed: [] };
   }
 
   stats(): EngineStats {

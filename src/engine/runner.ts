@@ -1,7 +1,8 @@
 /**
- * Runs one plan on the GPU: one upload, one pass, one read-back.
+ * Runs plans on the GPU: one upload, one pass and one read-back each; several may be submitted before the first is read.
  *
- * Owns the step's arrays, the recorder and the order record -> submit -> read. It knows no policy: which sequences run is the
+ * Owns the step's arrays, the recorder and the order record -> submit -> read. The arrays are free for the next step once a step is
+ * submitted: uploads are copies, and the queue keeps them in order with the steps. It knows no policy: which sequences run is the
  * scheduler's, how tokens are chosen is `sampling/`'s. Next: `models/decoder.ts`, `local-engine.ts` (who calls it).
  */
 import { SamplingPreparer } from '../sampling/prepare.ts';
@@ -20,7 +21,8 @@ import { allocateSampleScratch, recordSample, type SampleScratch } from './ops/s
 import { readSampled } from './ops/sample-records.ts';
 import type { StepArray, Tensor } from './ops/tensor.ts';
 import type { SampledToken, StepPlan, StepResult } from './plan.ts';
-import { entriesToScore, PromptScorer } from './runner-scores.ts';
+import { entriesToScore, PromptScorer, type RowsToScore } from './runner-scores.ts';
+import type { Sequence } from './sequence.ts';
 
 /** Everything a runner stands on. */
 export interface RunnerParts {
@@ -34,7 +36,19 @@ export interface RunnerParts {
   readonly software: boolean;
 }
 
-/** Runs steps of one model on one device, one at a time. */
+/** A step that the GPU has been given. */
+export interface StepInFlight {
+  readonly plan: StepPlan;
+  /** Waits for its results, once. Steps are waited for in the order of their submits. Throws: EngineError when the device failed. */
+  read(): Promise<StepResult>;
+}
+
+/** Dispatches after which an idle GPU is given what is recorded. */
+const EARLY_DISPATCHES = 32;
+/** Read of a step that samples nothing. */
+const FENCE_BYTES = 16;
+
+/** Runs steps of one model on one device, in the order in which they are submitted. */
 export class Runner {
   private readonly context: OpContext;
   private readonly batch: StepBatch;
@@ -43,6 +57,9 @@ export class Runner {
   private readonly preparer: SamplingPreparer;
   private readonly scratch: SampleScratch;
   private readonly scorer: PromptScorer;
+  private readonly rows: Sequence[] = [];
+  /** Submitted and not read. */
+  private numInFlight = 0;
 
   constructor(parts: RunnerParts) {
     const { device, spec, plan, shape } = parts;
@@ -63,41 +80,83 @@ export class Runner {
     this.scorer = new PromptScorer(this.context, this.decoder, this.activations.logits, this.scratch.logprobs);
   }
 
-  /** Runs a plan. Throws: EngineError when the device failed. */
-  async run(plan: StepPlan): Promise<StepResult> {
-    const { recorder } = this.context;
+  /** Runs a plan and waits for its results. Throws: EngineError when the device failed. */
+  run(plan: StepPlan): Promise<StepResult> {
+    return this.submit(plan).read();
+  }
+
+  /**
+   * Gives the GPU a plan, behind those that it has. Tokens that the host does not know yet come from the steps before.
+   * Limits: nothing may be submitted between a plan with rows to score and its {@link StepInFlight.read}.
+   * Throws: EngineError when the device failed.
+   */
+  submit(plan: StepPlan): StepInFlight {
+    const { recorder, software } = this.context;
     this.batch.build(plan);
+    // A software adapter computes with the cores that record, and a busy GPU needs no head start.
+    recorder.numEarlyDispatches = software || this.numInFlight > 0 ? 0 : EARLY_DISPATCHES;
     try {
       const step = this.upload();
       const toScore = entriesToScore(plan);
-      if (toScore.length === 0) return { sampled: await this.sample(plan, this.decoder.record(step)), scored: [] };
-      // Scoring needs the room of the logits, so that it goes first, in submissions of its own.
-      this.decoder.recordLayers(step);
-      recorder.submit();
-      const scored = await this.scorer.run(toScore);
-      const { numSamples, sampleRows } = this.batch;
-      const logits = this.decoder.recordLogits(recorder.words(sampleRows, numSamples), numSamples);
-      return { sampled: await this.sample(plan, logits), scored };
+      let results: () => Promise<StepResult>;
+      if (toScore.length === 0) {
+        const sampled = this.sample(plan, this.decoder.record(step));
+        results = async () => ({ sampled: await sampled(), scored: [] });
+      } else {
+        this.decoder.recordLayers(step);
+        recorder.submit();
+        results = () => this.score(plan, toScore);
+      }
+      this.numInFlight++;
+      return {
+        plan,
+        read: () => {
+          this.numInFlight--;
+          return results();
+        },
+      };
     } catch (error) {
       recorder.reset();
       throw error;
     }
   }
 
-  /** Samples the rows of `logits`, one for each entry that samples, and runs all that was recorded. */
-  private async sample(plan: StepPlan, logits: Tensor): Promise<SampledToken[]> {
+  /** Scores and samples a step whose layers are submitted. Scoring needs the room of the logits, so that it goes first, in submits of its own. */
+  private async score(plan: StepPlan, toScore: readonly RowsToScore[]): Promise<StepResult> {
+    const { recorder } = this.context;
+    recorder.numEarlyDispatches = 0;
+    try {
+      const scored = await this.scorer.run(toScore);
+      const { numSamples, sampleRows } = this.batch;
+      const logits = this.decoder.recordLogits(recorder.words(sampleRows, numSamples), numSamples);
+      return { sampled: await this.sample(plan, logits)(), scored };
+    } catch (error) {
+      recorder.reset();
+      throw error;
+    }
+  }
+
+  /** Samples the rows of `logits`, one for each entry that samples, and submits all that was recorded; the result waits for it. */
+  private sample(plan: StepPlan, logits: Tensor): () => Promise<SampledToken[]> {
     const { recorder } = this.context;
     if (plan.numSamples === 0) {
-      recorder.submit();
-      return [];
+      // Waited for all the same: otherwise the chunks of a long prompt would pile up, and nobody could come between.
+      const pending = recorder.submitForRead(this.scratch.records, FENCE_BYTES);
+      return async () => {
+        await pending.read();
+        return [];
+      };
     }
-    const rows = plan.entries.filter((entry) => entry.samples).map((entry) => entry.sequence);
+    this.rows.length = 0;
+    for (const { samples, sequence } of plan.entries) if (samples) this.rows.push(sequence);
     const readback = recordSample(this.context, {
       logits,
-      prepared: this.preparer.prepare(rows),
+      prepared: this.preparer.prepare(this.rows, this.batch.samplePositions),
+      slots: this.batch.sampleSlots,
       scratch: this.scratch,
     });
-    return readSampled(await recorder.submitAndRead(this.scratch.records, readback.bytes), readback);
+    const pending = recorder.submitForRead(this.scratch.records, readback.bytes);
+    return async () => readSampled(await pending.read(), readback);
   }
 
   /** The logits of every token of a plan, without sampling. Shapes: [numTokens, V]. Limits: as many tokens as sequences. */
@@ -122,6 +181,7 @@ export class Runner {
     return {
       numTokens,
       tokenIds: words(batch.tokenIds, numTokens),
+      nextTokens: this.scratch.nextTokens,
       positions: words(batch.positions, numTokens),
       slots: words(batch.slots, numTokens),
       logitRows: words(batch.sampleRows, numSamples),

@@ -22,16 +22,22 @@ export function enterBans(table: EditTable, params: SamplingParams): void {
 /**
  * Collects the tokens that are banned in this step alone, possibly some more than once: the last of a sequence whose
  * beginning is what prompt and output end with; and before `minTokens` every token that could end the sequence.
+ * `numOutputs`: tokens that come before the one to sample, known or not.
  * Mutates: into (cleared first).
  */
-export function collectBans(source: SampleSource, eosTokenIds: readonly number[], into: number[]): void {
+export function collectBans(
+  source: SampleSource,
+  numOutputs: number,
+  eosTokenIds: readonly number[],
+  into: number[],
+): void {
   into.length = 0;
-  const { params, outputIds } = source;
+  const { params } = source;
   for (const banned of params.bannedSequences) {
     const last = banned.at(-1);
     if (last !== undefined && banned.length > 1 && endsWithPrefix(source, banned)) into.push(last);
   }
-  if (outputIds.length < params.minTokens) into.push(...eosTokenIds, ...params.stopTokenIds);
+  if (numOutputs < params.minTokens) into.push(...eosTokenIds, ...params.stopTokenIds);
 }
 
 /** True when all but the last token of `banned` are the newest tokens of the sequence. */

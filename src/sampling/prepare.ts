@@ -57,15 +57,18 @@ export class SamplingPreparer {
 
   /**
    * Fills the arrays, row i for the i-th sequence. What was learnt of a sequence goes when the sequence does.
+   * `positions`: of the token to sample in each, beyond the newest one where some before are not known yet; null = next to the newest.
    * Mutates: what the last call returned.
    */
-  prepare(sequences: readonly SampleSource[]): PreparedSamples {
+  prepare(sequences: readonly SampleSource[], positions: ArrayLike<number> | null = null): PreparedSamples {
     const { out } = this;
     this.reset(sequences.length);
     for (let row = 0; row < sequences.length; row++) {
       const source = sequences[row] as SampleSource;
-      const isGreedy = this.fillRow(row, source);
-      this.fillFromState(row, source, isGreedy);
+      const { promptIds, outputIds } = source;
+      const numOutputs = positions === null ? outputIds.length : (positions[row] as number) - promptIds.length;
+      const isGreedy = this.fillRow(row, source, numOutputs);
+      this.fillFromState(row, source, isGreedy, numOutputs);
       out.editStart[row + 1] = out.numEdits;
     }
     return out;
@@ -94,7 +97,7 @@ export class SamplingPreparer {
   }
 
   /** Returns whether the row is greedy. */
-  private fillRow(row: number, { params, seed, promptIds, outputIds }: SampleSource): boolean {
+  private fillRow(row: number, { params, seed, promptIds }: SampleSource, numOutputs: number): boolean {
     const { out } = this;
     const { temperature, drawTemperature, logMinP, topK, topP } = truncationOf(params, this.vocab);
     out.temperature[row] = temperature;
@@ -104,7 +107,7 @@ export class SamplingPreparer {
     out.topP[row] = topP;
     out.seedLow[row] = seed[0];
     out.seedHigh[row] = seed[1];
-    out.counter[row] = promptIds.length + outputIds.length;
+    out.counter[row] = promptIds.length + numOutputs;
     const numLogprobs = params.numLogprobs === null ? -1 : Math.min(params.numLogprobs, maxTopLogprobs);
     out.numLogprobs[row] = numLogprobs;
     out.usesMinP ||= logMinP > NO_MIN_P;
@@ -115,7 +118,7 @@ export class SamplingPreparer {
     return temperature === 0;
   }
 
-  private fillFromState(row: number, source: SampleSource, isGreedy: boolean): void {
+  private fillFromState(row: number, source: SampleSource, isGreedy: boolean, numOutputs: number): void {
     const { params } = source;
     const edits = needsEdits(params);
     if (!edits && params.allowedTokenIds === null && params.extras === null) return;
@@ -124,11 +127,11 @@ export class SamplingPreparer {
       state = new SequenceState(source, this.vocab);
       this.states.set(source, state);
     }
-    if (!isGreedy) this.out.stages.add(row, source, state);
+    if (!isGreedy) this.out.stages.add(row, source, state, numOutputs);
     if (state.mask) this.copyMask(row, state.mask);
     if (!edits) return;
     state.update(source);
-    collectBans(source, this.eosTokenIds, this.bans);
+    collectBans(source, numOutputs, this.eosTokenIds, this.bans);
     this.repetitions.clear();
     state.dry?.collect(source, this.repetitions);
     this.copyEdits(state);

@@ -18,6 +18,16 @@ export function needsEdits(params: SamplingParams): boolean {
   return hasBias(params) || hasBans(params) || hasPenalties(params) || dryOf(params) !== null;
 }
 
+/**
+ * True when the choice of a token depends on what the tokens before it are, beyond the logits: it cannot be prepared while the newest one
+ * is not known. How many there are is known ahead: minimum lengths and noise need no more.
+ */
+export function needsNewestToken(params: SamplingParams): boolean {
+  const usesMirostat = params.temperature > 0 && Boolean(params.extras?.mirostat);
+  const bansSequences = params.bannedSequences.some((banned) => banned.length > 1);
+  return bansSequences || usesMirostat || hasPenalties(params) || dryOf(params) !== null;
+}
+
 /** State of one sequence. */
 export class SequenceState {
   readonly table = new EditTable();

@@ -36,14 +36,14 @@ export class Stages {
     this.feedback.length = 0;
   }
 
-  /** Enters a row that is not greedy. Mutates: state. */
-  add(row: number, source: SampleSource, state: SequenceState): void {
-    const { params, seed, promptIds, outputIds } = source;
+  /** Enters a row that is not greedy; `numOutputs` tokens come before the one to sample. Mutates: state. */
+  add(row: number, source: SampleSource, state: SequenceState, numOutputs: number): void {
+    const { params, seed, promptIds } = source;
     const { extras, temperature } = params;
     if (extras === null) return;
     if (extras.mirostat) {
       state.mirostat ??= new MirostatState(extras.mirostat);
-      this.mirostat.add(row, state.mirostat.begin(outputIds.length));
+      this.mirostat.add(row, state.mirostat.begin(numOutputs));
       this.feedback.push(state.mirostat);
       return;
     }
@@ -51,7 +51,7 @@ export class Stages {
     if (extras.typicalP < 1) this.typical.add(row, extras.typicalP);
     const { xtcProbability, xtcThreshold, dynatempRange } = extras;
     if (xtcProbability > 0 && xtcThreshold <= MAX_XTC_THRESHOLD) {
-      const isExcluding = uniformOf(seed, promptIds.length + outputIds.length) <= xtcProbability;
+      const isExcluding = uniformOf(seed, promptIds.length + numOutputs) <= xtcProbability;
       if (isExcluding) this.xtc.add(row, Math.max(LOWEST_LOG, Math.log(xtcThreshold)));
     }
     if (dynatempRange > 0) {

@@ -1,17 +1,25 @@
 // records[r, 0] = the row's token, or NO_ID when no logit was finite; LOGPROBS: records[r, 1] = its raw logit - log-sum-exp.
 //
-// Bindings: best [S, chunks] (score key, token); records [S, record_words]; for LOGPROBS also step: the step's arrays,
-// logits [S, stride] f32, edits [numEdits] and saved [numEdits] (the logit before an edit), log_sums [S]. One workgroup does one row.
+// KEEP: next_tokens[slot of r] is the same token, for the embedding of the next step.
+//
+// Bindings: best [S, chunks] (score key, token); records [S, record_words]; for KEEP and LOGPROBS also step: the step's arrays; for
+// LOGPROBS also logits [S, stride] f32, edits [numEdits] and saved [numEdits] (the logit before an edit), log_sums [S]. One workgroup does one row.
 #param WG: u32
 #param LOGPROBS: flag
+#param KEEP: flag
 #include "order.wgsl"
 #struct SampleParams
 
 @group(0) @binding(0) var<uniform> params: SampleParams;
 @group(0) @binding(1) var<storage, read> best: array<vec2u>;
 @group(0) @binding(2) var<storage, read_write> records: array<u32>;
-#if LOGPROBS
+#if KEEP
+@group(0) @binding(8) var<storage, read_write> next_tokens: array<u32>;
+#endif
+#if KEEP || LOGPROBS
 @group(0) @binding(3) var<storage, read> step: array<u32>;
+#endif
+#if LOGPROBS
 @group(0) @binding(4) var<storage, read> logits: array<f32>;
 @group(0) @binding(5) var<storage, read> edits: array<vec4u>;
 @group(0) @binding(6) var<storage, read> saved: array<f32>;
@@ -33,7 +41,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let is_valid = winner.x >= LOWEST_FINITE && winner.x <= HIGHEST_FINITE && winner.y < params.vocab;
   let record = row * params.record_words;
   if (lane == 0u) {
-    records[record] = select(NO_ID, winner.y, is_valid);
+    let token = select(NO_ID, winner.y, is_valid);
+    records[record] = token;
+#if KEEP
+    next_tokens[step[params.slots + row]] = token;
+#endif
   }
 #if LOGPROBS
   if (bitcast<i32>(step[params.num_logprobs + row]) < 0) {

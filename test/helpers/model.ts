@@ -6,7 +6,9 @@ import type { EngineConfig } from '../../src/config/server-config.ts';
 import { type LoadedModel, loadModel } from '../../src/engine/load-model.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import type { SchedulerOptions } from '../../src/engine/scheduler-options.ts';
+import { StepPipeline } from '../../src/engine/step-pipeline.ts';
 import { type GenerateRequest, NEUTRAL_SAMPLING, type SamplingParams } from '../../src/engine/types.ts';
+import { needsNewestToken } from '../../src/sampling/sequence-state.ts';
 
 export const fixtureFolder = (name: string) => fileURLToPath(new URL(`../fixtures/models/${name}`, import.meta.url));
 
@@ -24,6 +26,7 @@ export const TEST_CONFIG: EngineConfig = {
   enableChunkedPrefill: true,
   enablePrefixCaching: true,
   schedulingPolicy: 'fcfs',
+  stepsInFlight: null,
   seed: 0,
   gpuRobustness: true,
 };
@@ -52,6 +55,7 @@ export function newScheduler(model: LoadedModel, options: Partial<SchedulerOptio
     vocabSize: spec.vocab,
     eosTokenIds: spec.eosTokenIds,
     seed: 0,
+    needsNewestToken,
     ...options,
   });
 }
@@ -64,11 +68,12 @@ export function request(id: string, promptTokenIds: readonly number[], params: S
   return { id, promptTokenIds, params, priority: 0 };
 }
 
-/** Runs requests to their end; gives each one's tokens. Throws: when a scheduler invariant is broken. */
+/** Runs requests to their end, with up to `depth` steps in flight; gives each one's tokens. Throws: when a scheduler invariant is broken. */
 export async function generateAll(
   model: LoadedModel,
   requests: readonly GenerateRequest[],
   options: Partial<SchedulerOptions> = {},
+  depth = 1,
 ): Promise<{ tokens: Map<string, number[]>; preemptions: number }> {
   const scheduler = newScheduler(model, options);
   const tokens = new Map<string, number[]>();
@@ -76,9 +81,9 @@ export async function generateAll(
     scheduler.add(each);
     tokens.set(each.id, []);
   }
-  while (scheduler.hasWork) {
-    const plan = scheduler.plan();
-    const { events } = scheduler.commit(plan, (await model.runner.run(plan)).sampled);
+  const pipeline = new StepPipeline(scheduler, model.runner, depth);
+  while (pipeline.hasWork) {
+    const { events } = (await pipeline.step()) ?? { events: [] };
     for (const { requestId, event } of events) tokens.get(requestId)?.push(event.tokenId);
     scheduler.assertInvariants();
   }

@@ -45,16 +45,21 @@ export class Sampler {
     const prepared = this.preparer.prepare(sources);
     const input = tensor(device, 'logits', numRows, vocab, logits);
     const isTruncated = prepared.usesMinP || prepared.usesTopK || prepared.usesTopP || usesExtras(prepared.stages);
-    const readback = recordSample(this.context, { logits: input, prepared, scratch });
+    const slots = Uint32Array.from(sources, (_, row) => numRows - 1 - row);
+    const readback = recordSample(this.context, { logits: input, prepared, slots, scratch });
     const { numDispatches } = this.context.recorder;
     const bytes = await this.context.recorder.submitAndRead(readback.buffer, readback.bytes);
     const rows = readSampled(bytes, readback);
+    const kept = words(await device.read(scratch.nextTokens, 0, numRows * 4));
+    rows.forEach(({ tokenId }, row) => {
+      if (kept[numRows - 1 - row] !== tokenId) throw new Error(`row ${row}: another token was kept for the next step`);
+    });
     const all = await readTensor(device, input);
     const limits = words(await device.read(scratch.limits, 0, numRows * 16));
     const heats = new Float32Array(words(await device.read(scratch.extras.heats, 0, numRows * 4)).buffer);
     device.destroyBuffer(input.buffer);
     const edited = sources.map((_, row) => all.subarray(row * vocab, (row + 1) * vocab));
-    const kept = edited.map((values, row) => {
+    const keptIds = edited.map((values, row) => {
       const [lowest, highest] = isTruncated ? limits.subarray(row * 4 + 1) : [0, 2 ** 32];
       const isKept = (key: number) => key >= (lowest ?? 0) && key <= (highest ?? 0);
       return Array.from(values, (_, id) => id).filter((id) => isKept(orderKey(values[id] ?? 0)));
@@ -63,7 +68,7 @@ export class Sampler {
       const given = prepared.drawTemperature[row] ?? 0;
       return given < 0 ? (heats[row] ?? 0) : given;
     });
-    return { rows, edited, kept, temperatures, numDispatches };
+    return { rows, edited, kept: keptIds, temperatures, numDispatches };
   }
 }
 

@@ -53,6 +53,7 @@ gpuTest('a head of 200 MiB is sharded where one binding cannot hold it, and give
     table: head,
     tokenIds: ops.recorder.words(Uint32Array.from(ids)),
     numTokens: ids.length,
+    nextTokens: device.createBuffer('next tokens', 16),
     y: rows,
   });
   ops.recorder.submit();

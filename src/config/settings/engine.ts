@@ -116,10 +116,15 @@ export const engine = section('Engine', {
   numLookaheadSlots: noEffect(integer({ min: 0 }), 0, 'Blocks for guessed tokens are taken when they are needed.', {
     unit: 'tokens',
   }),
-  numSchedulerSteps: noEffect(integer({ min: 1 }), 1, 'How many steps the GPU is ahead is not for choosing.', {
-    unit: 'steps',
+  numSchedulerSteps: acts(
+    integer({ min: 1, max: 8 }),
+    1,
+    'From 2 on: steps that the GPU may be given before the results of the first are read.',
+    { unit: 'steps' },
+  ),
+  asyncScheduling: acts(boolean(), null, 'Prepare the next step while the GPU runs one.', {
+    defaultText: 'on where a GPU computes',
   }),
-  asyncScheduling: noEffect(boolean(), null, 'Whether planning overlaps with the GPU is not for choosing.'),
   disableHybridKvCacheManager: noEffect(boolean(), false, 'All layers share one kind of KV block.'),
   kvSharingFastPrefill: noEffect(boolean(), false, 'No layer skips work in the prompt.'),
   mambaCacheDtype: planned(text('DTYPE'), 'auto', 'How the state of Mamba layers is stored.'),

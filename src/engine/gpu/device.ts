@@ -16,7 +16,8 @@ export const BufferUsage = { mapRead: 1, copySrc: 4, copyDst: 8, uniform: 64, st
 
 /** More un-awaited upload than this piles up staging memory in the driver. Units: bytes. */
 const MAX_PENDING_UPLOAD_BYTES = 16 * 2 ** 20;
-const NUM_STAGING_BUFFERS = 3;
+/** Kept for the next reads; steps in flight hold one each. */
+const MAX_FREE_STAGING = 8;
 /** A step that takes longer is a hang: drivers reset the GPU after seconds, software adapters need more. */
 const READ_TIMEOUT_MS = 120_000;
 
@@ -34,6 +35,12 @@ function branchOf(tree: KernelTree, value: ParamValue | string): KernelTree {
   return made;
 }
 
+/** A range of a buffer as it is after a submit. */
+export interface PendingRead {
+  /** Waits for it, once. Several are waited for in the order of their submits. Throws: EngineError when the device failed. */
+  read(): Promise<Uint8Array>;
+}
+
 /** What a kernel is compiled from. */
 export interface KernelSource {
   /** File name in `sources`; also the first part of the label. */
@@ -48,8 +55,8 @@ export interface KernelSource {
 export class GpuDevice {
   private readonly kernels: Kernel[] = [];
   private readonly kernelTree: KernelTree = new Map();
-  private readonly staging: GpuBuffer[] = [];
-  private stagingTurn = 0;
+  /** Buffers to read through that no submit uses. */
+  private readonly freeStaging: GpuBuffer[] = [];
   private failure: EngineError | null = null;
   private pendingUploadBytes = 0;
   private closed = false;
@@ -161,44 +168,67 @@ export class GpuDevice {
   }
 
   /** Submits, then waits for a range of `source`. Throws: EngineError when the device failed. */
-  async submitAndRead(
+  submitAndRead(
     encoder: GPUCommandEncoder,
     passes: readonly GPUComputePassEncoder[],
     source: GpuBuffer,
     byteOffset: number,
     bytes: number,
   ): Promise<Uint8Array> {
-    const out = new Uint8Array(bytes);
+    return this.submitForRead(encoder, passes, source, byteOffset, bytes).read();
+  }
+
+  /** Submits with a copy of a range of `source`, to be waited for later. A fault shows when it is. */
+  submitForRead(
+    encoder: GPUCommandEncoder,
+    passes: readonly GPUComputePassEncoder[],
+    source: GpuBuffer,
+    byteOffset: number,
+    bytes: number,
+  ): PendingRead {
+    const padded = Math.ceil(bytes / 8) * 8;
     try {
-      const padded = Math.ceil(bytes / 8) * 8;
-      const staging = this.nextStaging(padded);
+      const staging = this.takeStaging(padded);
       encoder.copyBufferToBuffer(source.raw, byteOffset, staging.raw, 0, Math.min(padded, source.bytes - byteOffset));
       this.opened.submit(encoder, passes);
+      return { read: () => this.readStaging(staging, bytes) };
+    } catch (error) {
+      return { read: () => this.fail(error) };
+    }
+  }
+
+  private async readStaging(staging: GpuBuffer, bytes: number): Promise<Uint8Array> {
+    const out = new Uint8Array(bytes);
+    try {
       const startMs = performance.now();
       await this.opened.readStaging(staging.raw, out, READ_TIMEOUT_MS);
       this.waitedMs += performance.now() - startMs;
     } catch (error) {
-      // A lost device is reported by a callback and a promise: let them say why before the plain failure is used.
-      this.opened.processEvents();
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      this.throwIfFailed();
-      throw new EngineError('gpu-error', error instanceof Error ? error.message : String(error));
+      return this.fail(error);
     }
+    if (this.freeStaging.length < MAX_FREE_STAGING) this.freeStaging.push(staging);
+    else staging.raw.destroy();
     this.throwIfFailed();
     return out;
   }
 
-  private nextStaging(bytes: number): GpuBuffer {
-    const turn = this.stagingTurn++ % NUM_STAGING_BUFFERS;
-    const current = this.staging[turn];
-    if (current && current.bytes >= bytes) return current;
-    current?.raw.destroy();
+  /** Throws: the reason of a failure, as well as it is known. */
+  private async fail(error: unknown): Promise<never> {
+    // A lost device is reported by a callback and a promise: let them say why before the plain failure is used.
+    this.opened.processEvents();
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.throwIfFailed();
+    throw new EngineError('gpu-error', error instanceof Error ? error.message : String(error));
+  }
+
+  private takeStaging(bytes: number): GpuBuffer {
+    const index = this.freeStaging.findIndex((free) => free.bytes >= bytes);
+    const [free] = index < 0 ? [] : this.freeStaging.splice(index, 1);
+    if (free) return free;
     const size = Math.max(4096, 2 ** Math.ceil(Math.log2(bytes)));
     const usage = BufferUsage.mapRead | BufferUsage.copyDst;
     const raw = this.opened.device.createBuffer({ label: 'staging', size, usage });
-    const made: GpuBuffer = { id: nextBufferId++, label: 'staging', bytes: size, raw };
-    this.staging[turn] = made;
-    return made;
+    return { id: nextBufferId++, label: 'staging', bytes: size, raw };
   }
 
   /**

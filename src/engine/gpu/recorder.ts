@@ -5,7 +5,7 @@
  * every dispatch. Nothing is allocated on the GPU in a step. Knows no op. Next: `ops/*.ts` call `dispatch`.
  */
 import type { GpuBuffer } from './buffer.ts';
-import { BufferUsage, type GpuDevice } from './device.ts';
+import { BufferUsage, type GpuDevice, type PendingRead } from './device.ts';
 import type { Kernel } from './kernel.ts';
 
 /** Room for parameters besides the arrays. Units: bytes. */
@@ -29,6 +29,8 @@ export class Recorder {
   private currentPipeline: Kernel | null = null;
   /** Dispatches in the step so far. */
   numDispatches = 0;
+  /** The first so many dispatches of a step are submitted at once, so that an idle GPU starts while the rest is recorded. 0 = all together. */
+  numEarlyDispatches = 0;
 
   /** `arrayBytes`: the most that the arrays of one step can take. */
   constructor(
@@ -87,7 +89,7 @@ export class Recorder {
       pass.setBindGroup(0, group);
     }
     pass.dispatchWorkgroups(x, y, z);
-    this.numDispatches++;
+    if (++this.numDispatches === this.numEarlyDispatches) this.flush();
   }
 
   /**
@@ -113,11 +115,16 @@ export class Recorder {
   }
 
   /** Submits and waits for the first `bytes` of `source`. Throws: EngineError when the device failed. */
-  async submitAndRead(source: GpuBuffer, bytes: number): Promise<Uint8Array> {
+  submitAndRead(source: GpuBuffer, bytes: number): Promise<Uint8Array> {
+    return this.submitForRead(source, bytes).read();
+  }
+
+  /** Submits; the first `bytes` of `source`, as this step leaves them, can be waited for later. */
+  submitForRead(source: GpuBuffer, bytes: number): PendingRead {
     const encoder = this.finishPass() ?? this.device.opened.device.createCommandEncoder({ label: 'step' });
-    const passes = [...this.passes];
+    const pending = this.device.submitForRead(encoder, this.passes, source, 0, bytes);
     this.reset();
-    return this.device.submitAndRead(encoder, passes, source, 0, bytes);
+    return pending;
   }
 
   /** Drops what was recorded, after a fault while recording. */

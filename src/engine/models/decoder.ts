@@ -4,9 +4,10 @@
  * Owns the activations and the order of ops; it never sees a family's name and decides nothing about sequences.
  * Next: `ops/*.ts` (what each call dispatches), `runner.ts` (who calls it).
  */
+
 import { type AttentionBatch, recordAttention } from '../ops/attention.ts';
 import type { OpContext } from '../ops/context.ts';
-import { recordEmbed } from '../ops/embed.ts';
+import { type EmbedArgs, recordEmbed } from '../ops/embed.ts';
 import type { CacheShape, LayerCache } from '../ops/kv-cache.ts';
 import { recordGatedMatmul, recordMatmul } from '../ops/matmul.ts';
 import { recordRmsNorm } from '../ops/rms-norm.ts';
@@ -24,6 +25,8 @@ const MAX_SUBMIT_FLOPS = 2e11;
 export interface StepInput {
   readonly numTokens: number;
   readonly tokenIds: StepArray;
+  /** Where tokens lie that are not known yet. */
+  readonly nextTokens: EmbedArgs['nextTokens'];
   readonly positions: StepArray;
   readonly slots: StepArray;
   readonly attention: AttentionBatch;
@@ -56,6 +59,7 @@ export class Decoder {
       table: weights.embedding,
       tokenIds: step.tokenIds,
       numTokens: step.numTokens,
+      nextTokens: step.nextTokens,
       y: activations.hidden,
     });
     const layersPerSubmit = Math.max(1, Math.floor(MAX_SUBMIT_FLOPS / (2 * layerWeights(spec) * step.numTokens)));

@@ -1,6 +1,7 @@
 /**
  * Gathers the embedding rows of the step's tokens from a packed, possibly sharded table. Shader: embed.wgsl.
  */
+import type { GpuBuffer } from '../gpu/buffer.ts';
 import { struct } from '../gpu/layout.ts';
 import { type OpContext, variant } from './context.ts';
 import { CHUNK, formatCode, type Matrix, paddedColumns, type StepArray, type Tensor } from './tensor.ts';
@@ -19,10 +20,15 @@ export interface EmbedArgs {
   readonly table: Matrix;
   readonly tokenIds: StepArray;
   readonly numTokens: number;
+  /** What `recordSample` keeps: the newest token of each slot. */
+  readonly nextTokens: GpuBuffer;
   readonly y: Tensor;
 }
 
-/** Records y[t] = table[tokenIds[t]]. Shapes: table [V, E], y [T, E]. Ids beyond the table leave their row unchanged. */
+/**
+ * Records y[t] = table[tokenIds[t]]; an id with the highest bit set is the token of the slot that the other bits name.
+ * Shapes: table [V, E], y [T, E]. Ids beyond the table leave their row unchanged.
+ */
 export function recordEmbed(context: OpContext, args: EmbedArgs): void {
   const { table, y, numTokens } = args;
   const chunks = paddedColumns(table.columns) / CHUNK;
@@ -35,7 +41,7 @@ export function recordEmbed(context: OpContext, args: EmbedArgs): void {
   for (const shard of table.shards) {
     context.recorder.dispatch(
       kernel,
-      { table: shard.buffer, step: context.recorder.arena, y: y.buffer },
+      { table: shard.buffer, step: context.recorder.arena, next_tokens: args.nextTokens, y: y.buffer },
       { token_ids: args.tokenIds, first_row: shard.firstRow, rows: shard.rows, chunks, y_stride: y.stride / 4 },
       Math.ceil(chunks / WG),
       numTokens,

@@ -34,7 +34,7 @@ import {
 import type { SampleReadback } from './sample-records.ts';
 import type { StepArray, Tensor } from './tensor.ts';
 
-/** Of all stages; each shader uses what it needs. `temperature` to `mask_rows`, and `stage`, are offsets of arrays in the step's arena. */
+/** Of all stages; each shader uses what it needs. `temperature` to `mask_rows`, `stage` and `slots` are offsets of arrays in the step's arena. */
 const sampleParams = struct('SampleParams', {
   vocab: 'u32',
   stride: 'u32',
@@ -55,6 +55,7 @@ const sampleParams = struct('SampleParams', {
   mask_rows: 'u32',
   mask_words: 'u32',
   stage: 'u32',
+  slots: 'u32',
 });
 
 /** Digits of the radix search and its slots per digit, as in sample-search.wgsl. */
@@ -75,6 +76,8 @@ export interface SampleScratch {
   readonly extras: ExtraScratch;
   /** What is read back: see {@link recordWords}. */
   readonly records: GpuBuffer;
+  /** The newest token of each slot, kept from step to step. Shapes: [maxRows]. */
+  readonly nextTokens: GpuBuffer;
   edits: GpuBuffer;
   saved: GpuBuffer;
   masks: GpuBuffer;
@@ -95,6 +98,7 @@ export function allocateSampleScratch(device: GpuDevice, maxRows: number, vocab:
     extras: allocateExtraScratch(device, maxRows, vocab),
     // One word more for a surprise.
     records: device.createBuffer('sample records', maxRows * (recordWords(maxTopLogprobs) + 1) * 4),
+    nextTokens: device.createBuffer('next tokens', maxRows * 4),
     edits: device.createBuffer('sample edits', 1024 * 16),
     saved: device.createBuffer('sample saved', 1024 * 4),
     masks: device.createBuffer('sample masks', 16),
@@ -105,6 +109,8 @@ export interface SampleArgs {
   /** Raw logits, row r for row r of `prepared`. Shapes: [S, V]. */
   readonly logits: Tensor;
   readonly prepared: SampleBatch;
+  /** Where in `nextTokens` each row's token is kept; absent = nowhere. Shapes: [S]. */
+  readonly slots?: Uint32Array;
   readonly scratch: SampleScratch;
 }
 
@@ -190,6 +196,7 @@ class Stages {
       mask_rows: recorder.words(batch.maskRows, batch.numMasks),
       mask_words: Math.ceil(scratch.vocab / 32),
       stage: 0,
+      slots: args.slots ? recorder.words(args.slots, numRows) : 0,
     };
   }
 
@@ -280,10 +287,12 @@ class Stages {
 
   pick(withLogprobs: boolean): void {
     const { logits, prepared: batch, scratch } = this.args;
-    const { best, records, edits, saved } = scratch;
+    const { best, records, edits, saved, nextTokens } = scratch;
+    const keep = this.args.slots !== undefined;
     const raw = { step: this.step, logits: logits.buffer, edits, saved, log_sums: scratch.logprobs.logSums };
-    const buffers = withLogprobs ? { best, records, ...raw } : { best, records };
-    this.dispatch('sample-pick.wgsl', { LOGPROBS: withLogprobs }, buffers, batch.numRows);
+    const kept = keep ? { best, records, step: this.step, next_tokens: nextTokens } : { best, records };
+    const buffers = withLogprobs ? { ...kept, ...raw } : kept;
+    this.dispatch('sample-pick.wgsl', { LOGPROBS: withLogprobs, KEEP: keep }, buffers, batch.numRows);
   }
 
   /** Where the entries of a stage stand in the arena; they are added at the first call. */

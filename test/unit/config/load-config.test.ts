@@ -100,6 +100,7 @@ test('the defaults', () => {
       enableChunkedPrefill: true,
       enablePrefixCaching: true,
       schedulingPolicy: 'fcfs',
+      stepsInFlight: null,
       seed: 0,
       gpuRobustness: false,
     },

@@ -42,6 +42,7 @@ export function makeInit(extra: Readonly<Record<string, unknown>> = {}): EngineI
       enableChunkedPrefill: true,
       enablePrefixCaching: true,
       schedulingPolicy: 'fcfs',
+      stepsInFlight: null,
       seed: 0,
       gpuRobustness: true,
     },

@@ -134,13 +134,14 @@ class Simulation {
     this.scheduler.assertInvariants();
     this.checkPlan(plan);
     if (plan.entries.length === 0) return false;
-    const { sampleSlots, samplePending } = this.batch.build(plan);
+    const { sampleSlots, samplePositions } = this.batch.build(plan);
     const hashes = this.model.run(this.batch);
     const sampling = plan.entries.filter((entry) => entry.samples);
     const sampled = sampling.map(({ sequence }, i) => {
-      const numPending = samplePending[i] ?? 0;
-      if (numPending > 0 && sequence.needsNewestToken) throw new Error(`${sequence.id} was planned ahead`);
-      const tokenId = chosenToken(hashes[i] ?? -1, sequence.params, sequence.outputIds.length + numPending);
+      const numOutputs = (samplePositions[i] ?? 0) - sequence.promptIds.length;
+      if (numOutputs > sequence.outputIds.length && sequence.needsNewestToken)
+        throw new Error(`${sequence.id} was planned ahead`);
+      const tokenId = chosenToken(hashes[i] ?? -1, sequence.params, numOutputs);
       this.model.keep(sampleSlots[i] ?? -1, tokenId);
       return { tokenId, logprobs: null };
     });
@@ -167,7 +168,8 @@ class Simulation {
     const ids = new Set(plan.entries.map(({ sequence }) => sequence.id));
     expect(ids.size).toBe(plan.entries.length);
     for (const [i, { sequence, start, numTokens: length, samples }] of plan.entries.entries()) {
-      if (length < 1 || start + length !== sequence.numComputedTokens) throw new Error(`${sequence.id} starts at ${start}`);
+      if (length < 1 || start + length !== sequence.numComputedTokens)
+        throw new Error(`${sequence.id} starts at ${start}`);
       // The tokens before it, known or not; what it samples is counted already.
       const numTokensBefore = sequence.numPlannedTokens - (samples ? 1 : 0);
       expect(samples).toBe(start + length === numTokensBefore);
