@@ -11,7 +11,8 @@ export type DispatchFilter = (kernel: Kernel, params: Readonly<Record<string, nu
 
 /** Runs `body` with only those dispatches that the filter lets through. Mutates: all recorders, until `body` has ended. */
 export async function filteringDispatches<T>(filter: DispatchFilter, body: () => Promise<T>): Promise<T> {
-  const original = Recorder.prototype.dispatch;
+  const { dispatch: original, replay } = Recorder.prototype;
+  Recorder.prototype.replay = (_key, record) => record();
   Recorder.prototype.dispatch = function (this: Recorder, kernel, buffers, params, x, y = 1, z = 1) {
     if (x === 0 || y === 0 || z === 0 || !filter(kernel, params)) return;
     original.call(this, kernel, buffers, params, x, y, z);
@@ -20,6 +21,7 @@ export async function filteringDispatches<T>(filter: DispatchFilter, body: () =>
     return await body();
   } finally {
     Recorder.prototype.dispatch = original;
+    Recorder.prototype.replay = replay;
   }
 }
 

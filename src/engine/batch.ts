@@ -12,6 +12,9 @@ import type { StepPlan } from './plan.ts';
 /** Set in a token id that the host does not know yet: the other bits are the slot where the GPU keeps it. Vocabularies are smaller. */
 export const PENDING_TOKEN = 0x80000000;
 
+/** The stride of block tables is a multiple of this, so that the shape of a step changes seldom. */
+const STRIDE_QUANTUM = 8;
+
 /** The arrays of the step that was built last. Limits: each array may be longer than its shape; the counts rule. */
 export class StepBatch {
   /** T. */
@@ -21,7 +24,7 @@ export class StepBatch {
   /** The first entries: one token each, sampled. Token row i is entry i for them. */
   numDecodes = 0;
   numSamples = 0;
-  /** Entries per row of {@link blockTables}: the longest block table of this step. */
+  /** Entries per row of {@link blockTables}: the longest block table of this step, or a little more. */
   blockTableStride = 0;
   /** The longest {@link contextLength} of this step. */
   maxContextLength = 0;
@@ -93,7 +96,7 @@ export class StepBatch {
     this.numDecodes = plan.numDecodes;
     this.numSamples = plan.numSamples;
     this.maxContextLength = longest;
-    this.blockTableStride = Math.ceil(longest / this.blockSize);
+    this.blockTableStride = Math.ceil(longest / this.blockSize / STRIDE_QUANTUM) * STRIDE_QUANTUM;
   }
 
   private reserve(): void {

@@ -45,6 +45,8 @@ export interface StepInFlight {
 
 /** Dispatches after which an idle GPU is given what is recorded. */
 const EARLY_DISPATCHES = 32;
+/** The longest context is rounded up to this many tokens, so that the shape of a step changes seldom. */
+const CONTEXT_QUANTUM = 128;
 /** Read of a step that samples nothing. */
 const FENCE_BYTES = 16;
 
@@ -100,7 +102,7 @@ export class Runner {
       const toScore = entriesToScore(plan);
       let results: () => Promise<StepResult>;
       if (toScore.length === 0) {
-        const sampled = this.sample(plan, this.decoder.record(step));
+        const sampled = this.sample(plan, this.record(step));
         results = async () => ({ sampled: await sampled(), scored: [] });
       } else {
         this.decoder.recordLayers(step);
@@ -119,6 +121,13 @@ export class Runner {
       recorder.reset();
       throw error;
     }
+  }
+
+  /** Records a forward pass. Those of the same shape follow each other for long in decoding, and the arrays hold all that differs. */
+  private record(step: StepInput): Tensor {
+    if (this.batch.numDecodes < this.batch.numSequences) return this.decoder.record(step);
+    this.context.recorder.replay(keyOf(step), () => this.decoder.record(step));
+    return this.activations.logits;
   }
 
   /** Scores and samples a step whose layers are submitted. Scoring needs the room of the logits, so that it goes first, in submits of its own. */
@@ -191,12 +200,27 @@ export class Runner {
         contextLength: words(batch.contextLength, numSequences),
         blockTables: words(batch.blockTables, numSequences * blockTableStride),
         blockTableStride,
-        maxContext: longestOf(batch.contextLength, numDecodes),
+        maxContext: roundedUp(longestOf(batch.contextLength, numDecodes), CONTEXT_QUANTUM),
         prefillItems: words(items, items.length),
         numPrefillItems: items.length / PREFILL_ITEM_WORDS,
       },
     };
   }
+}
+
+/** All that a forward pass is recorded from, as text. Throws: Error for what is no number. */
+function keyOf(input: object): string {
+  let key = '';
+  for (const value of Object.values(input) as unknown[]) {
+    if (typeof value === 'number') key += `${value} `;
+    else if (typeof value === 'object' && value !== null) key += 'raw' in value ? '' : keyOf(value);
+    else throw new Error(`a step cannot depend on ${String(value)}`);
+  }
+  return key;
+}
+
+function roundedUp(value: number, quantum: number): number {
+  return Math.ceil(value / quantum) * quantum;
 }
 
 /** A long prefill beside short decodes must not make them split their contexts. */

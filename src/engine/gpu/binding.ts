@@ -5,6 +5,8 @@
  * Next: `device.ts`, the only user.
  */
 
+import type { Stretch } from './dispatch-list.ts';
+
 export type BindingName = 'bun-webgpu' | 'webgpu';
 
 /** How to open an adapter and device. */
@@ -24,6 +26,8 @@ export interface OpenedBinding {
   readonly limits: DeviceLimits;
   /** Calls back on errors that no scope caught. */
   onUncapturedError(listener: (message: string) => void): void;
+  /** Encodes the dispatches of a stretch, in the cheapest way that the binding has. */
+  encode(pass: GPUComputePassEncoder, stretch: Stretch): void;
   /** Submits, then frees what the binding would leak. */
   submit(encoder: GPUCommandEncoder, passes: readonly GPUComputePassEncoder[]): void;
   /**

@@ -15,6 +15,8 @@ import {
   WANTED_FEATURES,
   wantedLimits,
 } from './binding.ts';
+import { NO_PARAMS } from './dispatch-list.ts';
+import type { Kernel } from './kernel.ts';
 
 /** Values of Dawn's C enums that the calls below use (Dawn of mid-2025, as bundled). */
 const TOGGLES_STYPE = 0x0005000an;
@@ -42,6 +44,15 @@ const SYMBOLS = {
   wgpuBufferReadMappedRange: { args: [FFIType.ptr, FFIType.u64, FFIType.ptr, FFIType.u64], returns: FFIType.u32 },
   wgpuBufferUnmap: { args: [FFIType.ptr], returns: FFIType.void },
   wgpuComputePassEncoderRelease: { args: [FFIType.ptr], returns: FFIType.void },
+  wgpuComputePassEncoderSetPipeline: { args: [FFIType.ptr, FFIType.ptr], returns: FFIType.void },
+  wgpuComputePassEncoderSetBindGroup: {
+    args: [FFIType.ptr, FFIType.u32, FFIType.ptr, FFIType.u64_fast, FFIType.ptr],
+    returns: FFIType.void,
+  },
+  wgpuComputePassEncoderDispatchWorkgroups: {
+    args: [FFIType.ptr, FFIType.u32, FFIType.u32, FFIType.u32],
+    returns: FFIType.void,
+  },
 } as const;
 
 /** What the package's objects carry beyond the WebGPU API. */
@@ -52,6 +63,10 @@ interface NativeGpu {
   readonly lib: unknown;
   readonly _ticker: { processEvents(): void };
   requestAdapter(options: object): Promise<GPUAdapter | null>;
+}
+
+function pointerOf(object: unknown): Pointer {
+  return (object as Native).ptr;
 }
 
 /** Native memory that must outlive the calls that point into it. */
@@ -130,14 +145,31 @@ export async function openBunWebgpu(options: OpenOptions): Promise<OpenedBinding
     onUncapturedError(listener) {
       device.onuncapturederror = (event) => listener(event.error.message);
     },
+    // The package's own wrappers check and convert each argument, at more than the price of the call itself.
+    encode(passEncoder, { list, from, to }) {
+      const pass = pointerOf(passEncoder);
+      const { kernels, groups, offsets, grids } = list;
+      const firstOffset = ptr(offsets);
+      let last: Kernel | null = null;
+      for (let i = from; i < to; i++) {
+        const kernel = kernels[i] as Kernel;
+        if (kernel !== last) native.wgpuComputePassEncoderSetPipeline(pass, pointerOf(kernel.pipeline));
+        last = kernel;
+        const hasParams = offsets[i] !== NO_PARAMS;
+        const offset = hasParams ? ((firstOffset + 4 * i) as Pointer) : null;
+        native.wgpuComputePassEncoderSetBindGroup(pass, 0, pointerOf(groups[i]), hasParams ? 1 : 0, offset);
+        const [x, y, z] = [grids[3 * i], grids[3 * i + 1], grids[3 * i + 2]];
+        native.wgpuComputePassEncoderDispatchWorkgroups(pass, x as number, y as number, z as number);
+      }
+    },
     submit(encoder, passes) {
       const commands = encoder.finish();
       device.queue.submit([commands]);
       (commands as unknown as { _destroy(): void })._destroy();
-      for (const pass of passes) native.wgpuComputePassEncoderRelease((pass as unknown as Native).ptr);
+      for (const pass of passes) native.wgpuComputePassEncoderRelease(pointerOf(pass));
     },
     async readStaging(staging, into, timeoutMs) {
-      const buffer = (staging as unknown as Native).ptr;
+      const buffer = pointerOf(staging);
       const bytes = BigInt(Math.ceil(into.byteLength / 8) * 8);
       mapStatus = 0;
       future[0] = BigInt(native.zwgpuBufferMapAsync(buffer, MAP_MODE_READ, 0n, bytes, ptr(callbackInfo)));

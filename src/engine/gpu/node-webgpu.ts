@@ -13,6 +13,8 @@ import {
   WANTED_FEATURES,
   wantedLimits,
 } from './binding.ts';
+import { NO_PARAMS } from './dispatch-list.ts';
+import type { Kernel } from './kernel.ts';
 
 /** Instances, adapters and devices that must never be collected. */
 const kept: unknown[] = [];
@@ -46,6 +48,18 @@ export async function openNodeWebgpu(options: OpenOptions): Promise<OpenedBindin
     limits: readLimits(device),
     onUncapturedError(listener) {
       device.onuncapturederror = (event) => listener(event.error.message);
+    },
+    encode(pass, { list, from, to }) {
+      const { kernels, groups, offsets, grids } = list;
+      let last: Kernel | null = null;
+      for (let i = from; i < to; i++) {
+        const kernel = kernels[i] as Kernel;
+        if (kernel !== last) pass.setPipeline(kernel.pipeline);
+        last = kernel;
+        if (offsets[i] === NO_PARAMS) pass.setBindGroup(0, groups[i] as GPUBindGroup);
+        else pass.setBindGroup(0, groups[i] as GPUBindGroup, offsets, i, 1);
+        pass.dispatchWorkgroups(grids[3 * i] as number, grids[3 * i + 1], grids[3 * i + 2]);
+      }
     },
     submit(encoder) {
       device.queue.submit([encoder.finish()]);

@@ -2,14 +2,29 @@
  * Records one step: all dispatches in one compute pass, all parameters and arrays in one upload.
  *
  * Owns the step's arena: a single buffer, bound as `step` for arrays and, by dynamic offset, as the uniform `params` of
- * every dispatch. Nothing is allocated on the GPU in a step. Knows no op. Next: `ops/*.ts` call `dispatch`.
+ * every dispatch. Nothing is allocated on the GPU in a step. Dispatches are gathered in a list and encoded when they are submitted; a
+ * stretch of them that is known already is played from a tape. Knows no op. Next: `ops/*.ts` call `dispatch`.
  */
 import type { GpuBuffer } from './buffer.ts';
 import { BufferUsage, type GpuDevice, type PendingRead } from './device.ts';
+import { DispatchList, NO_PARAMS, type Stretch } from './dispatch-list.ts';
 import type { Kernel } from './kernel.ts';
 
 /** Room for parameters besides the arrays. Units: bytes. */
 const PARAMS_BYTES = 512 * 1024;
+
+/** Tapes kept: steps of the same shape come again and again, and shapes change with the number of sequences and their lengths. */
+const MAX_TAPES = 64;
+const NO_WORDS = new Uint32Array(0);
+
+/** A stretch of a step that can be recorded again without those who recorded it. */
+interface Tape {
+  readonly list: DispatchList;
+  /** Numbers of dispatches after which the step was submitted. */
+  readonly cuts: number[];
+  /** Parameters of all its dispatches, as they stand in the arena. */
+  params: Uint32Array;
+}
 
 /** Records and submits steps on one device. */
 export class Recorder {
@@ -19,14 +34,19 @@ export class Recorder {
   private readonly asWords: Uint32Array;
   private readonly asFloats: Float32Array;
   private readonly paramAlignment: number;
-  private readonly dynamicOffset = new Uint32Array(1);
   private used = 0;
   /** Bytes of the arena that are on the GPU already. */
   private uploaded = 0;
   private encoder: GPUCommandEncoder | null = null;
   private pass: GPUComputePassEncoder | null = null;
   private readonly passes: GPUComputePassEncoder[] = [];
-  private currentPipeline: Kernel | null = null;
+  /** What is to be encoded, in order: parts of `list` and of tapes. */
+  private readonly stretches: Stretch[] = [];
+  /** Dispatches that were recorded one by one. The first `listed` of them stand in `stretches`. */
+  private readonly list = new DispatchList();
+  private listed = 0;
+  private readonly tapes = new Map<string, Tape>();
+  private taping: Tape | null = null;
   /** Dispatches in the step so far. */
   numDispatches = 0;
   /** The first so many dispatches of a step are submitted at once, so that an idle GPU starts while the rest is recorded. 0 = all together. */
@@ -47,10 +67,11 @@ export class Recorder {
 
   /** Copies an array into the step. Returns its offset in the arena. Units: 4-byte words. */
   words(source: Uint32Array | Int32Array | Float32Array, count: number = source.length): number {
-    const at = this.reserve(count * 4, 4);
-    const words = new Uint32Array(source.buffer, source.byteOffset, count);
-    this.asWords.set(words, at / 4);
-    return at / 4;
+    // Arrays are new in every step: what holds one cannot be played again.
+    this.taping = null;
+    const at = this.reserve(count * 4, 4) / 4;
+    this.asWords.set(new Uint32Array(source.buffer, source.byteOffset, count), at);
+    return at;
   }
 
   private reserve(bytes: number, alignment: number): number {
@@ -73,23 +94,66 @@ export class Recorder {
     z = 1,
   ): void {
     if (x === 0 || y === 0 || z === 0) return;
-    const pass = this.openPass();
     const group = kernel.bindGroup(buffers, this.arena);
-    if (kernel !== this.currentPipeline) {
-      pass.setPipeline(kernel.pipeline);
-      this.currentPipeline = kernel;
-    }
+    let at = NO_PARAMS;
     if (kernel.params) {
       const { layout } = kernel.params;
-      const at = this.reserve(layout.bytes, this.paramAlignment);
+      at = this.reserve(layout.bytes, this.paramAlignment);
       layout.write(this.asWords, this.asFloats, at / 4, params ?? {});
-      this.dynamicOffset[0] = at;
-      pass.setBindGroup(0, group, this.dynamicOffset, 0, 1);
-    } else {
-      pass.setBindGroup(0, group);
     }
-    pass.dispatchWorkgroups(x, y, z);
-    if (++this.numDispatches === this.numEarlyDispatches) this.flush();
+    this.list.add(kernel, group, at, x, y, z);
+    this.taping?.list.add(kernel, group, at, x, y, z);
+    if (++this.numDispatches === this.numEarlyDispatches) this.submitPart();
+  }
+
+  /**
+   * Records the same dispatches as `record`, which is called only where they are not known under this key.
+   * Limits: the dispatches, their buffers and their parameters follow from the key, and from how much the step holds already. Where
+   * `record` adds arrays nothing is kept.
+   */
+  replay(key: string, record: () => void): void {
+    const first = Math.ceil(this.used / this.paramAlignment) * this.paramAlignment;
+    const name = `${first} ${key}`;
+    const known = this.tapes.get(name);
+    if (known) {
+      this.play(known, first);
+      return;
+    }
+    const tape: Tape = { list: new DispatchList(), cuts: [], params: NO_WORDS };
+    this.taping = tape;
+    record();
+    if (this.taping !== tape) return;
+    this.taping = null;
+    tape.params = this.asWords.slice(first / 4, Math.ceil(this.used / 4));
+    for (const oldest of this.tapes.keys()) {
+      if (this.tapes.size < MAX_TAPES) break;
+      this.tapes.delete(oldest);
+    }
+    this.tapes.set(name, tape);
+  }
+
+  private play({ list, cuts, params }: Tape, first: number): void {
+    this.reserve(first + params.byteLength - this.used, 1);
+    this.asWords.set(params, first / 4);
+    this.closeStretch();
+    let from = 0;
+    for (const cut of cuts) {
+      this.add(list, from, cut);
+      this.submitPart();
+      from = cut;
+    }
+    this.add(list, from, list.length);
+  }
+
+  private add(list: DispatchList, from: number, to: number): void {
+    const early = this.numEarlyDispatches - this.numDispatches;
+    this.numDispatches += to - from;
+    if (early > 0 && early <= to - from) {
+      this.stretches.push({ list, from, to: from + early });
+      this.submitPart();
+      from += early;
+    }
+    if (from < to) this.stretches.push({ list, from, to });
   }
 
   /**
@@ -97,14 +161,17 @@ export class Recorder {
    * Drivers reset a GPU whose single submit runs for seconds, so that long steps are cut.
    */
   flush(): void {
+    this.taping?.cuts.push(this.taping.list.length);
+    this.submitPart();
+  }
+
+  private submitPart(): void {
     const encoder = this.finishPass();
     if (!encoder) return;
     this.device.opened.submit(encoder, this.passes);
     this.uploaded = this.used = Math.ceil(this.used / 4) * 4;
-    this.pass = null;
     this.encoder = null;
     this.passes.length = 0;
-    this.currentPipeline = null;
   }
 
   /** Submits without waiting. */
@@ -121,7 +188,7 @@ export class Recorder {
 
   /** Submits; the first `bytes` of `source`, as this step leaves them, can be waited for later. */
   submitForRead(source: GpuBuffer, bytes: number): PendingRead {
-    const encoder = this.finishPass() ?? this.device.opened.device.createCommandEncoder({ label: 'step' });
+    const encoder = this.finishPass() ?? this.openEncoder();
     const pending = this.device.submitForRead(encoder, this.passes, source, 0, bytes);
     this.reset();
     return pending;
@@ -132,24 +199,49 @@ export class Recorder {
     this.pass = null;
     this.encoder = null;
     this.passes.length = 0;
-    this.currentPipeline = null;
+    this.clear();
+    this.taping = null;
     this.used = 0;
     this.uploaded = 0;
     this.numDispatches = 0;
   }
 
+  private clear(): void {
+    this.list.clear();
+    this.listed = 0;
+    this.stretches.length = 0;
+  }
+
+  private openEncoder(): GPUCommandEncoder {
+    this.encoder ??= this.device.opened.device.createCommandEncoder({ label: 'step' });
+    return this.encoder;
+  }
+
   private openPass(): GPUComputePassEncoder {
     if (this.pass) return this.pass;
-    this.encoder = this.device.opened.device.createCommandEncoder({ label: 'step' });
-    this.pass = this.encoder.beginComputePass({ label: 'step' });
+    this.pass = this.openEncoder().beginComputePass({ label: 'step' });
     this.passes.push(this.pass);
     return this.pass;
+  }
+
+  private endPass(): void {
+    this.closeStretch();
+    for (const stretch of this.stretches) this.device.opened.encode(this.openPass(), stretch);
+    this.clear();
+    this.pass?.end();
+    this.pass = null;
   }
 
   private finishPass(): GPUCommandEncoder | null {
     const end = Math.ceil(this.used / 4) * 4;
     if (end > this.uploaded) this.device.write(this.arena, this.uploaded, this.bytes.subarray(this.uploaded, end));
-    this.pass?.end();
+    this.endPass();
     return this.encoder;
+  }
+
+  private closeStretch(): void {
+    const { list, listed } = this;
+    if (list.length > listed) this.stretches.push({ list, from: listed, to: list.length });
+    this.listed = list.length;
   }
 }

@@ -68,6 +68,62 @@ describe('device', () => {
     expect([out[0], out[5], out[63]]).toEqual([13, 33, 265]);
   });
 
+  gpuTest('dispatches that are known are played again, with the arrays of the new step', async (device) => {
+    const recorder = new Recorder(device, 1024);
+    const y = upload(device, 'y', new Float32Array(64));
+    const buffers = { step: recorder.arena, y };
+    let numRecorded = 0;
+    const record = () => {
+      numRecorded++;
+      for (let i = 0; i < 3; i++) {
+        recorder.dispatch(device.kernel(addSource), buffers, { count: 64, offset: 100 * i, factor: 1 }, 1);
+        if (i === 1) recorder.flush();
+      }
+    };
+    let want = 0;
+    for (const [value, early] of [
+      ...[1, 2, 3].map((v) => [v, 0] as const),
+      ...[1, 2, 3, 4].map((n) => [7, n] as const),
+    ]) {
+      recorder.numEarlyDispatches = early;
+      recorder.words(new Uint32Array(64).fill(value));
+      recorder.replay('three', record);
+      recorder.dispatch(device.kernel(addSource), buffers, { count: 64, offset: 1000, factor: 1 }, 1);
+      expect(recorder.numDispatches).toBe(4);
+      want += 4 * value + 1300;
+      const out = new Float32Array((await recorder.submitAndRead(y, 256)).buffer);
+      expect([out[0], out[63]]).toEqual([want, want]);
+    }
+    expect(numRecorded).toBe(1);
+    recorder.words(new Uint32Array(200));
+    recorder.replay('three', record);
+    recorder.replay('another', record);
+    expect(numRecorded).toBe(3);
+    recorder.submit();
+    // Parameters that another step wrote over meanwhile come back.
+    recorder.words(new Uint32Array(64).fill(1));
+    recorder.replay('three', record);
+    recorder.submit();
+    expect(numRecorded).toBe(3);
+    device.throwIfFailed();
+  });
+
+  gpuTest('what adds arrays is not kept', async (device) => {
+    const recorder = new Recorder(device, 1024);
+    const y = upload(device, 'y', new Float32Array(64));
+    let numRecorded = 0;
+    for (let step = 0; step < 3; step++) {
+      recorder.words(new Uint32Array(64));
+      recorder.replay('with arrays', () => {
+        const offset = recorder.words(new Uint32Array(4).fill(step));
+        recorder.dispatch(device.kernel(addSource), { step: recorder.arena, y }, { count: 1, offset, factor: 1 }, 1);
+        numRecorded++;
+      });
+      recorder.submit();
+    }
+    expect(numRecorded).toBe(3);
+  });
+
   gpuTest('a step that needs more room than the arena says so and can be dropped', (device) => {
     const recorder = new Recorder(device, 16);
     expect(() => recorder.words(new Uint32Array(2 ** 20))).toThrow(/more than \d+ bytes/);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { StepBatch } from '../../../src/engine/batch.ts';
+import { PENDING_TOKEN, StepBatch } from '../../../src/engine/batch.ts';
 import type { StepPlan } from '../../../src/engine/plan.ts';
 import type { Sequence } from '../../../src/engine/sequence.ts';
 import { request, scheduler, sequence, step } from './fixtures.ts';
@@ -32,6 +32,17 @@ function values(array: Uint32Array, length: number): number[] {
 }
 
 describe('StepBatch', () => {
+  test('names the slot of a token that is not known yet', () => {
+    const decode = withBlocks(sequence([10, 11]), [7]);
+    decode.slot = 5;
+    decode.numPending = 2;
+    const entries = [{ sequence: decode, start: 2, numTokens: 1, samples: true }];
+    const batch = new StepBatch(4).build({ entries, numDecodes: 1, numTokens: 1, numSamples: 1, preempted: [] });
+    expect(values(batch.tokenIds, 1)).toEqual([PENDING_TOKEN + 5]);
+    expect(values(batch.sampleSlots, 1)).toEqual([5]);
+    expect(values(batch.samplePositions, 1)).toEqual([3]);
+  });
+
   test('flattens a mixed plan', () => {
     const batch = new StepBatch(4).build(mixedPlan());
     expect([batch.numTokens, batch.numSequences, batch.numDecodes, batch.numSamples]).toEqual([6, 3, 1, 2]);
@@ -42,8 +53,16 @@ describe('StepBatch', () => {
     expect(values(batch.queryStart, 4)).toEqual([0, 1, 4, 6]);
     expect(values(batch.contextLength, 3)).toEqual([6, 5, 2]);
     expect(values(batch.sampleRows, 2)).toEqual([0, 5]);
-    expect([batch.blockTableStride, batch.maxContextLength]).toEqual([2, 6]);
-    expect(values(batch.blockTables, 6)).toEqual([7, 3, 5, 0, 1, 0]);
+    expect(values(batch.samplePositions, 2)).toEqual([6, 2]);
+    expect([batch.blockTableStride, batch.maxContextLength]).toEqual([8, 6]);
+    const tables = [0, 8, 16].flatMap((row) => values(batch.blockTables.subarray(row), 8));
+    expect(tables).toEqual(
+      [
+        [7, 3],
+        [5, 0],
+        [1, 0],
+      ].flatMap((blocks) => [...blocks, 0, 0, 0, 0, 0, 0]),
+    );
   });
 
   test('leaves nothing of a larger step in a smaller one, and keeps its arrays', () => {
@@ -54,7 +73,8 @@ describe('StepBatch', () => {
     const entries = [long, short].map((s) => ({ sequence: s, start: s.numTokens - 1, numTokens: 1, samples: true }));
     batch.build({ entries, numDecodes: 2, numTokens: 2, numSamples: 2, preempted: [] });
     expect(values(batch.tokenIds, 2)).toEqual([15, 30]);
-    expect(values(batch.blockTables, 4)).toEqual([9, 8, 4, 0]);
+    expect(values(batch.blockTables, 2)).toEqual([9, 8]);
+    expect(values(batch.blockTables.subarray(8), 8)).toEqual([4, 0, 0, 0, 0, 0, 0, 0]);
     expect(values(batch.sampleRows, 2)).toEqual([0, 1]);
     expect(batch.tokenIds).toBe(tokenIds);
     expect(batch.blockTables).toBe(blockTables);
