@@ -1,5 +1,5 @@
 /**
- * `bun run bench serve|engine|kernels|host|peers [options]`: what the server, the engine and its parts cost on this machine.
+ * `bun run bench serve|http-load|engine|kernels|host|peers [options]`: what the server, the engine and its parts cost on this machine.
  *
  * Owns the command line and where the JSON goes. Each benchmark prints a table and gives back what it measured.
  * Next: `serve.ts`, `kernels.ts`, `host.ts`, `engine.ts`, `peers.ts`; figures and how to read them: `docs/performance.md`.
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import type { StoredFormat } from '../../src/engine/ops/tensor.ts';
 import { benchEngine } from './engine.ts';
 import { benchHost } from './host.ts';
+import { benchHttpLoad } from './http-load.ts';
 import { benchKernels } from './kernels.ts';
 import { isShapeName, SHAPE_NAMES } from './model-shapes.ts';
 import { benchPeers } from './peers.ts';
@@ -31,6 +32,11 @@ bun run bench serve --scenario NAME [options]  a published workload at rising lo
   --scale N              multiplies all lengths; without it 1, or what fits the model's context
   --slo-ttft-ms 2000     goodput: the first token comes within
   --slo-itl-ms 100       goodput: mean time between tokens
+bun run bench http-load [options]  streams alone, and beside large request bodies
+  --url, --api-key, --prompt-tokens, --max-tokens, --rounds  as above
+  --streams 64           streams at once
+  --rate 50              bodies per second
+  --body-kib 200         size of each body
 bun run bench engine [options]   real models' shapes with made-up weights, against the roofline
   --models A,B           ${SHAPE_NAMES.join(', ')}
   --dtype bf16           how weights are stored: f32, bf16, f16
@@ -66,7 +72,9 @@ const { values, positionals } = parseArgs({
     help: { type: 'boolean', default: false },
     json: { type: 'string' },
     url: { type: 'string' },
-    streams: { type: 'string', default: '1,8,32,128' },
+    streams: { type: 'string' },
+    rate: { type: 'string', default: '50' },
+    'body-kib': { type: 'string', default: '200' },
     'prompt-tokens': { type: 'string', default: '32' },
     'max-tokens': { type: 'string', default: '64' },
     rounds: { type: 'string', default: '3' },
@@ -104,7 +112,17 @@ async function run(name: string | undefined): Promise<object> {
       return benchServe({
         url: values.url ?? null,
         apiKey: values['api-key'],
-        levels: values.streams.split(',').map((text) => count(text, '--streams')),
+        levels: counts(values.streams, '--streams') ?? [1, 8, 32, 128],
+        promptTokens: count(values['prompt-tokens'], '--prompt-tokens'),
+        maxTokens: count(values['max-tokens'], '--max-tokens'),
+        rounds: count(values.rounds, '--rounds'),
+      });
+    case 'http-load':
+      return benchHttpLoad({
+        ...{ url: values.url ?? null, apiKey: values['api-key'] },
+        streams: count(values.streams ?? '64', '--streams'),
+        rate: count(values.rate, '--rate'),
+        bodyKib: count(values['body-kib'], '--body-kib'),
         promptTokens: count(values['prompt-tokens'], '--prompt-tokens'),
         maxTokens: count(values['max-tokens'], '--max-tokens'),
         rounds: count(values.rounds, '--rounds'),

@@ -31,7 +31,7 @@ export async function benchServe(options: ServeOptions): Promise<object> {
   const server = options.url === null ? await startServer({ inheritSettings: true }) : null;
   const target: CompletionTarget = { url: server?.url ?? options.url ?? '', apiKey: options.apiKey };
   try {
-    const about = server === null ? { server: target.url } : describe(server);
+    const about = server === null ? { server: target.url } : describeServer(server);
     for (const [name, value] of Object.entries(about)) console.log(`${name}: ${value}`);
     console.log(`${options.promptTokens} prompt tokens, ${options.maxTokens} tokens per answer\n`);
     const runs = await runLevels(target, options);
@@ -109,7 +109,7 @@ async function runStreams(
 let numPrompts = 0;
 
 /** Ids that begin like no other prompt of this run: nothing of it can be in the server's cache. */
-function uniquePrompt(length: number): number[] {
+export function uniquePrompt(length: number): number[] {
   let state = Math.imul(++numPrompts, 0x9e3779b1) >>> 0;
   return Array.from({ length }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -134,12 +134,12 @@ function printLevels(levels: readonly LevelResult[]): void {
 }
 
 /** What the server says about itself when it is ready: architecture, adapter and binding. */
-function describe(server: ServerProcess): Record<string, string> {
+export function describeServer(server: ServerProcess): Record<string, string> {
   const line = server.stderrLines.find((text) => / KV blocks of \d+$/.test(text)) ?? 'unknown';
   return { model: server.model, engine: line };
 }
 
 /** Settings of a software driver that change its speed. */
-function driverEnvironment(): Record<string, string | null> {
+export function driverEnvironment(): Record<string, string | null> {
   return { LP_NUM_THREADS: process.env.LP_NUM_THREADS ?? null, GPU_BINDING: process.env.GPU_BINDING ?? null };
 }

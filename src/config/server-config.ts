@@ -163,6 +163,11 @@ export interface EngineConfig {
   readonly schedulingPolicy: 'fcfs' | 'priority';
   /** Steps that are submitted before the first is read; null = what suits the adapter. */
   readonly stepsInFlight: number | null;
+  /** What happens to sequences that must make room: computed again, or saved in host memory while it has room. */
+  readonly preemptionMode: 'recompute' | 'save';
+  readonly swapSpaceGib: number;
+  /** Prompts wait this many times the last prompt step beside sequences that run; 0 = not at all. */
+  readonly schedulerDelayFactor: number;
   /** Seed for requests without one. */
   readonly seed: number;
   /** Bounds checks in shaders and validation in Dawn: on in tests, off in release. */

@@ -4,9 +4,12 @@
  * Owns the counters and the choice of numbers that the front is told. Knows no sockets. Next: `step-pipeline.ts` (what a step is),
  * `scheduler.ts`, `runner.ts`, `host/engine-loop.ts` (who calls it).
  */
+
+import type { EngineConfig } from '../config/server-config.ts';
 import { needsNewestToken } from '../sampling/sequence-state.ts';
 import type { CreateLocalEngine, LocalEngine, StepOutput } from './host/local-engine-contract.ts';
 import { type LoadedModel, loadModel } from './load-model.ts';
+import type { MemoryPlan } from './memory-plan.ts';
 import { Scheduler } from './scheduler.ts';
 import type { SchedulerOptions } from './scheduler-options.ts';
 import { StepMeter } from './step-meter.ts';
@@ -37,12 +40,18 @@ export const createLocalEngine: CreateLocalEngine = async (init, onProgress) => 
     vocabSize: model.spec.vocab,
     eosTokenIds: model.spec.eosTokenIds,
     seed: init.config.seed,
+    swapBlocks: swapBlocks(init.config, model.plan),
+    delayFactor: init.config.schedulerDelayFactor,
     needsNewestToken,
   };
   await warmUp(model, options, (fraction) => onProgress({ text: 'compiling kernels', fraction }));
   const suited = model.device.adapter.isSoftware ? STEPS_IN_FLIGHT.software : STEPS_IN_FLIGHT.gpu;
   return new GpuEngine(model, new Scheduler(options), init.config.stepsInFlight ?? suited);
 };
+
+function swapBlocks({ preemptionMode, swapSpaceGib }: EngineConfig, { kvCacheBytes, numBlocks }: MemoryPlan): number {
+  return preemptionMode === 'save' ? Math.floor((swapSpaceGib * 2 ** 30) / (kvCacheBytes / numBlocks)) : 0;
+}
 
 class GpuEngine implements LocalEngine {
   readonly info: EngineInfo;
@@ -80,8 +89,9 @@ class GpuEngine implements LocalEngine {
   }
 
   submit(request: GenerateRequest): void {
-    this.scheduler.add(request);
-    this.meter.submitted(request.id, performance.now());
+    const nowMs = performance.now();
+    this.scheduler.add(request, nowMs);
+    this.meter.submitted(request.id, nowMs);
   }
 
   abort(requestId: string): void {

@@ -19,6 +19,12 @@ export interface StepEntry {
   readonly samples: boolean;
 }
 
+/** Blocks of a sequence that go to host memory or come back, in order of position. */
+export interface BlockMove {
+  readonly sequence: Sequence;
+  readonly blocks: readonly number[];
+}
+
 /** One step. An empty plan (no entries) needs no run and no commit. Its arrays must be built before the scheduler is called again. */
 export interface StepPlan {
   /** Decode entries first: one token each, all sampling; prefill entries after them. A sequence occurs at most once. */
@@ -26,8 +32,12 @@ export interface StepPlan {
   readonly numDecodes: number;
   readonly numTokens: number;
   readonly numSamples: number;
-  /** Ids of the sequences that lost their blocks while this was planned; they are computed again later. */
+  /** Ids of the sequences that lost their blocks while this was planned; their blocks are saved, or they are computed again later. */
   readonly preempted: readonly string[];
+  /** To be copied to host memory before this step writes anything. */
+  readonly toSave: readonly BlockMove[];
+  /** To be filled, before this step, with what was saved of their sequences. */
+  readonly toRestore: readonly BlockMove[];
 }
 
 /** What sampling gave for one entry. */

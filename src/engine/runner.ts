@@ -22,6 +22,7 @@ import { readSampled } from './ops/sample-records.ts';
 import type { StepArray, Tensor } from './ops/tensor.ts';
 import type { SampledToken, StepPlan, StepResult } from './plan.ts';
 import { entriesToScore, PromptScorer, type RowsToScore } from './runner-scores.ts';
+import { SwapStore } from './runner-swap.ts';
 import type { Sequence } from './sequence.ts';
 
 /** Everything a runner stands on. */
@@ -59,6 +60,7 @@ export class Runner {
   private readonly preparer: SamplingPreparer;
   private readonly scratch: SampleScratch;
   private readonly scorer: PromptScorer;
+  private readonly swap: SwapStore;
   private readonly rows: Sequence[] = [];
   /** Submitted and not read. */
   private numInFlight = 0;
@@ -79,6 +81,7 @@ export class Runner {
     this.decoder = new Decoder(this.context, spec, parts.weights, this.activations, shape, parts.caches);
     this.preparer = new SamplingPreparer(spec.vocab, spec.eosTokenIds);
     this.scratch = allocateSampleScratch(device, plan.maxNumSeqs, spec.vocab);
+    this.swap = new SwapStore(device, shape, parts.caches);
     this.scorer = new PromptScorer(this.context, this.decoder, this.activations.logits, this.scratch.logprobs);
   }
 
@@ -95,6 +98,7 @@ export class Runner {
   submit(plan: StepPlan): StepInFlight {
     const { recorder, software } = this.context;
     this.batch.build(plan);
+    const arrival = this.swap.move(plan);
     // A software adapter computes with the cores that record, and a busy GPU needs no head start.
     recorder.numEarlyDispatches = software || this.numInFlight > 0 ? 0 : EARLY_DISPATCHES;
     try {
@@ -112,8 +116,9 @@ export class Runner {
       this.numInFlight++;
       return {
         plan,
-        read: () => {
+        read: async () => {
           this.numInFlight--;
+          await arrival?.();
           return results();
         },
       };

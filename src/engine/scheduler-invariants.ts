@@ -7,6 +7,7 @@
 
 import type { BlockPool } from './block-pool.ts';
 import type { StepPlan } from './plan.ts';
+import type { SwapSpace } from './scheduler-swap.ts';
 import type { Sequence } from './sequence.ts';
 import type { SequenceQueue } from './sequence-queue.ts';
 
@@ -19,11 +20,13 @@ export interface SchedulerState {
   /** Oldest first. */
   readonly inFlight: readonly StepPlan[];
   readonly maxNumSeqs: number;
+  readonly swap: SwapSpace;
 }
 
 /** Checks queues, sequences and pool against each other. Throws: Error that names the first fault. */
 export function assertSchedulerInvariants(state: SchedulerState): void {
   state.pool.assertInvariants();
+  state.swap.assertInvariants(state.waiting.items);
   assertQueues(state);
   assertSequences(state);
   assertPending(state);
@@ -48,6 +51,7 @@ function assertSequences({ pool, waiting, running, maxNumSeqs }: SchedulerState)
   for (const s of running.items) {
     if (s.slot < 0 || s.slot >= maxNumSeqs || slots.has(s.slot)) throw new Error(`${s.id} has slot ${s.slot}`);
     slots.add(s.slot);
+    if (s.saved !== null) throw new Error(`${s.id} runs, but is saved`);
     if (s.status !== 'running' || s.numRemaining < 1) throw new Error(`${s.id} runs but has nothing to compute`);
     if (s.blockTable.length < pool.blocksFor(s.numComputedTokens)) throw new Error(`${s.id} lacks blocks`);
     if (s.outputIds.length >= s.maxTokens) throw new Error(`${s.id} has ended, but runs`);

@@ -27,6 +27,10 @@ export interface SchedulerOptions {
   readonly eosTokenIds: readonly number[];
   /** Where the seeds of requests without one come from. */
   readonly seed: number;
+  /** Blocks that host memory takes from sequences which must make room; absent or 0 = they are computed again. */
+  readonly swapBlocks?: number;
+  /** While others run, new ones wait until the oldest has waited this many times the last step with a prompt; absent or 0 = never. */
+  readonly delayFactor?: number;
   /** Whether sampling with these parameters looks at the tokens before, so that no step can be planned ahead. Absent = it always does. */
   readonly needsNewestToken?: (params: SamplingParams) => boolean;
 }

@@ -17,6 +17,7 @@
 
 import { BlockPool } from './block-pool.ts';
 import type {
+  BlockMove,
   CommitResult,
   SampledToken,
   SchedulerStats,
@@ -26,6 +27,7 @@ import type {
   StepResult,
 } from './plan.ts';
 import { PrefixCache, type PrefixMatch } from './prefix-cache.ts';
+import { AdmissionDelay } from './scheduler-delay.ts';
 import { assertSchedulerInvariants } from './scheduler-invariants.ts';
 import {
   assertRequestFits,
@@ -34,6 +36,7 @@ import {
   resolveSchedulerOptions,
   type SchedulerOptions,
 } from './scheduler-options.ts';
+import { SwapSpace } from './scheduler-swap.ts';
 import { type Finish, Sequence } from './sequence.ts';
 import { SequenceQueue } from './sequence-queue.ts';
 import type { GenerateRequest, TokenEvent } from './types.ts';
@@ -49,6 +52,8 @@ export class Scheduler {
   private readonly pool: BlockPool;
   private readonly prefixes: PrefixCache | null;
   private readonly eosTokenIds: ReadonlySet<number>;
+  private readonly swap: SwapSpace;
+  private readonly delay: AdmissionDelay;
   /** Everything not finished, by request id. */
   private readonly live = new Map<string, Sequence>();
   /** Both queues are in the order of the policy: the first one runs first and is preempted last. */
@@ -71,6 +76,8 @@ export class Scheduler {
     this.pool = new BlockPool(options.numBlocks, options.blockSize);
     this.prefixes = options.enablePrefixCaching ? new PrefixCache(options.blockSize) : null;
     this.eosTokenIds = new Set(options.eosTokenIds);
+    this.swap = new SwapSpace(options.swapBlocks ?? 0, options.blockSize);
+    this.delay = new AdmissionDelay(options.delayFactor ?? 0);
     this.waiting = new SequenceQueue(options.policy);
     this.running = new SequenceQueue(options.policy);
     for (let slot = this.options.maxNumSeqs - 1; slot >= 0; slot--) this.freeSlots.push(slot);
@@ -109,15 +116,16 @@ export class Scheduler {
   }
 
   /**
-   * Queues a request. `maxTokens` is clipped so that prompt and output fit into `maxModelLen`.
+   * Queues a request at a time in milliseconds, which counts where admissions are delayed. `maxTokens` is clipped so that prompt and output fit into `maxModelLen`.
    * Throws: EngineError 'invalid-request' when it can never run.
    * Mutates: the queue.
    */
-  add(request: GenerateRequest): void {
+  add(request: GenerateRequest, nowMs = 0): void {
     if (this.live.has(request.id)) throw invalidRequest(`request ${request.id} is in progress already`);
     assertRequestFits(request, this.options);
     const sequence = new Sequence(request, {
       arrival: this.numArrivals,
+      arrivalMs: nowMs,
       maxTokens: Math.min(request.params.maxTokens, this.options.maxModelLen - request.promptTokenIds.length),
       seed: drawSeed(this.options.seed, this.numArrivals),
       needsNewestToken: this.options.needsNewestToken?.(request.params) ?? true,
@@ -140,16 +148,18 @@ export class Scheduler {
   }
 
   /**
-   * Decides the next step and takes the blocks that it needs. Where there is work and no step in flight there is at least one entry.
+   * Decides the next step at a time in milliseconds and takes the blocks that it needs. Where there is work and no step in flight there is at least one entry.
    * Throws: Error unless {@link canPlan}.
    * Mutates: queues, blocks and how far sequences are computed; tokens not before `commit`.
    */
-  plan(): StepPlan {
+  plan(nowMs = 0): StepPlan {
     if (!this.canPlan) throw new Error('the step before has not been committed');
     const { maxNumBatchedTokens, maxNumSeqs, enableChunkedPrefill } = this.options;
     const decodes: StepEntry[] = [];
     const prefills: StepEntry[] = [];
     const preempted: string[] = [];
+    const toSave: BlockMove[] = [];
+    const toRestore: BlockMove[] = [];
     let budget = maxNumBatchedTokens;
     let numSamples = 0;
     let allowsNext = true;
@@ -170,24 +180,30 @@ export class Scheduler {
     // The queue is in order of rank and shrinks from its end: whoever is preempted here has not been scheduled yet.
     for (const sequence of this.running.items) {
       if (sequence.numRemaining > 1 || sequence.isPlannedOut) continue;
-      if (this.growOrPreempt(sequence, preempted)) schedule(sequence, 1);
+      if (this.growOrPreempt(sequence, preempted, toSave)) schedule(sequence, 1);
     }
     for (const sequence of this.running.items) {
       if (sequence.numRemaining > 1 && budget > 0) schedule(sequence, Math.min(sequence.numRemaining, budget));
     }
+    const isDue = this.delay.admits(nowMs, this.waiting.items, this.running.length);
     // Who has just been preempted is the first to wait; taking it back in the same step would be thrashing.
-    while (preempted.length === 0 && budget > 0 && this.running.length < maxNumSeqs) {
+    while (isDue && preempted.length === 0 && budget > 0 && this.running.length < maxNumSeqs) {
       const [sequence] = this.waiting.items;
-      if (sequence === undefined || sequence.numPending > 0) break;
+      if (sequence === undefined || sequence.numPending > 0 || sequence.saved?.isThere === false) break;
       if (!enableChunkedPrefill && sequence.numRemaining > budget) break;
-      if (!this.tryAdmit(sequence)) break;
+      if (!this.tryAdmit(sequence, toRestore)) break;
       schedule(sequence, Math.min(sequence.numRemaining, budget));
     }
 
     const entries = prefills.length === 0 ? decodes : decodes.concat(prefills);
     const numTokens = maxNumBatchedTokens - budget;
-    const plan: StepPlan = { entries, numDecodes: decodes.length, numTokens, numSamples, preempted };
-    if (entries.length > 0) {
+    const plan: StepPlan = { entries, numDecodes: decodes.length, numTokens, numSamples, preempted, toSave, toRestore };
+    this.delay.planned(prefills.length > 0);
+    if (entries.length === 0) {
+      // There is no step before which anything could be copied.
+      for (const { sequence } of toSave) this.swap.drop(sequence);
+      toSave.length = 0;
+    } else {
       this.inFlight.push(plan);
       this.allowsNext = allowsNext;
     }
@@ -205,6 +221,7 @@ export class Scheduler {
     if (sampled.length !== plan.numSamples) throw new Error(`${sampled.length} results for ${plan.numSamples} samples`);
     this.inFlight.shift();
     this.numSteps++;
+    for (const { sequence } of plan.toSave) if (sequence.saved) sequence.saved.isThere = true;
     const events: SequenceEvent[] = [];
     const finished: Sequence[] = [];
     let sampleIndex = 0;
@@ -229,8 +246,9 @@ export class Scheduler {
 
   /** Checks queues, block tables and pool against each other. Throws: Error that names the first fault. */
   assertInvariants(): void {
-    const { pool, live, waiting, running, inFlight } = this;
-    assertSchedulerInvariants({ pool, live, waiting, running, inFlight, maxNumSeqs: this.options.maxNumSeqs });
+    const { pool, live, waiting, running, inFlight, swap } = this;
+    const { maxNumSeqs } = this.options;
+    assertSchedulerInvariants({ pool, live, waiting, running, inFlight, swap, maxNumSeqs });
   }
 
   /**
@@ -239,19 +257,25 @@ export class Scheduler {
    * Watermark: beside others it is taken only if a block stays free for each sequence, itself included, that may still
    * need one. So no admission leads to a preemption within the next `blockSize` steps.
    */
-  private tryAdmit(sequence: Sequence): boolean {
+  private tryAdmit(sequence: Sequence, toRestore: BlockMove[]): boolean {
     const needed = this.pool.blocksFor(sequence.numTokens);
     let reserve = 0;
     if (this.running.length > 0) {
       for (const other of this.running.items) reserve += this.mayGrow(other, other.blockTable.length) ? 1 : 0;
       reserve += this.mayGrow(sequence, needed) ? 1 : 0;
     }
-    const cached = this.prefixes?.match(sequence) ?? NOTHING_CACHED;
+    const { saved } = sequence;
+    const cached = (saved === null ? this.prefixes?.match(sequence) : null) ?? NOTHING_CACHED;
     let numShared = 0;
     for (const block of cached.blocks) numShared += this.pool.refCount(block) > 0 ? 1 : 0;
     if (needed - numShared + reserve > this.pool.numFree) return false;
     this.attach(sequence, cached);
     if (!this.tryGrow(sequence)) throw new Error(`${sequence.id} was admitted without room`);
+    if (saved !== null) {
+      toRestore.push({ sequence, blocks: sequence.blockTable.slice(0, saved.numBlocks) });
+      sequence.numComputedTokens = saved.numTokens;
+      this.swap.drop(sequence);
+    }
     this.waiting.shift();
     sequence.status = 'running';
     sequence.slot = this.freeSlots.pop() as number;
@@ -273,10 +297,12 @@ export class Scheduler {
   }
 
   /** Gives a decode its block, at the cost of the last in rank; false when that was the sequence itself. */
-  private growOrPreempt(sequence: Sequence, preempted: string[]): boolean {
+  private growOrPreempt(sequence: Sequence, preempted: string[], toSave: BlockMove[]): boolean {
     while (!this.tryGrow(sequence)) {
       const victim = this.running.pop();
       if (victim === undefined) throw new Error(`no blocks for ${sequence.id} alone`);
+      const blocks = this.swap.trySave(victim);
+      if (blocks !== null) toSave.push({ sequence: victim, blocks });
       this.release(victim);
       victim.status = 'waiting';
       this.waiting.insert(victim);
@@ -306,6 +332,7 @@ export class Scheduler {
     this.live.delete(sequence.id);
     (sequence.status === 'running' ? this.running : this.waiting).remove(sequence);
     sequence.status = 'finished';
+    this.swap.drop(sequence);
     this.release(sequence);
   }
 

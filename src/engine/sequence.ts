@@ -7,6 +7,7 @@
  * Next: `scheduler.ts` (who runs when), `batch.ts` (what of it goes to the GPU).
  */
 
+import type { SavedBlocks } from './scheduler-swap.ts';
 import type { FinishReason, GenerateRequest, SamplingParams } from './types.ts';
 
 /** `waiting`: holds no blocks; `running`: holds blocks; `finished`: left the scheduler (also by abort). */
@@ -26,6 +27,8 @@ export interface Finish {
 export interface SequenceSettings {
   /** Count of requests taken before this one: the order of arrival. */
   readonly arrival: number;
+  /** When it was taken. Units: milliseconds. */
+  readonly arrivalMs: number;
   /** At most `params.maxTokens`, clipped to the model's length. */
   readonly maxTokens: number;
   /** Used when the request names none. */
@@ -41,6 +44,7 @@ export class Sequence {
   readonly params: SamplingParams;
   readonly priority: number;
   readonly arrival: number;
+  readonly arrivalMs: number;
   readonly maxTokens: number;
   readonly seed: Seed;
   /** Sequences share cached prefixes only when this is the same. */
@@ -64,6 +68,8 @@ export class Sequence {
   numCachedTokens = 0;
   /** Rows of the prompt whose log probabilities are out: row p scores token p + 1. */
   numScoredRows = 0;
+  /** What host memory holds of its blocks while it waits; null = nothing. */
+  saved: SavedBlocks | null = null;
   status: SequenceStatus = 'waiting';
 
   constructor(request: GenerateRequest, settings: SequenceSettings) {
@@ -72,6 +78,7 @@ export class Sequence {
     this.params = request.params;
     this.priority = request.priority;
     this.arrival = settings.arrival;
+    this.arrivalMs = settings.arrivalMs;
     this.maxTokens = settings.maxTokens;
     this.seed = request.params.seed ?? settings.seed;
     this.cacheSalt = request.cacheSalt ?? '';

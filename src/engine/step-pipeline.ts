@@ -42,7 +42,7 @@ export class StepPipeline {
 
   private fill(): void {
     while (this.inFlight.length < this.depth && this.scheduler.canPlan) {
-      const plan = this.scheduler.plan();
+      const plan = this.scheduler.plan(performance.now());
       if (plan.entries.length === 0) return;
       this.onPlan(plan);
       this.inFlight.push(this.runner.submit(plan));

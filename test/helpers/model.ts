@@ -27,6 +27,9 @@ export const TEST_CONFIG: EngineConfig = {
   enablePrefixCaching: true,
   schedulingPolicy: 'fcfs',
   stepsInFlight: null,
+  preemptionMode: 'recompute',
+  swapSpaceGib: 4,
+  schedulerDelayFactor: 0,
   seed: 0,
   gpuRobustness: true,
 };

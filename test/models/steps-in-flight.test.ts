@@ -73,6 +73,30 @@ describe('steps in flight give the same tokens', () => {
     }
   });
 
+  modelTest('when the blocks of preempted sequences are saved in host memory', async (loaded) => {
+    const { device } = loaded;
+    const requests = mixture(8, 20);
+    const roomy = await generateAll(loaded, requests);
+    const copyOut = device.copyOut.bind(device);
+    let numSaved = 0;
+    device.copyOut = (ranges) => {
+      numSaved++;
+      return copyOut(ranges);
+    };
+    for (const [swapBlocks, maxNumBatchedTokens] of [
+      [1000, 128],
+      [1000, 9],
+      [4, 128],
+    ] as const) {
+      numSaved = 0;
+      const options = { maxModelLen: 64, numBlocks: 12, enablePrefixCaching: true, swapBlocks, maxNumBatchedTokens };
+      const cramped = await sameAtAllDepths(loaded, requests, options);
+      expect(cramped.tokens).toEqual(roomy.tokens);
+      expect(numSaved).toBeGreaterThan(0);
+    }
+    device.copyOut = copyOut;
+  });
+
   modelTest('when they stop at a token, and those beside them go on', async (loaded) => {
     const free = await generateAll(loaded, mixture(12, 16));
     const stops = mixture(12, 16).map((each, i) => {
@@ -170,8 +194,17 @@ modelTest('a steady step at depth 2 makes no bind group, no pipeline and no buff
   const count = () => [...device.compiled].reduce((sum, kernel) => sum + 1 + kernel.numBindGroups, numBuffers);
   for (let i = 0; i < 6; i++) await pipeline.step();
   const before = count();
+  const kernel = device.kernel.bind(device);
+  let numLookups = 0;
+  device.kernel = (source) => {
+    numLookups++;
+    return kernel(source);
+  };
   for (let i = 0; i < 20; i++) expect((await pipeline.step())?.events.length).toBe(6);
+  device.kernel = kernel;
   expect(count()).toBe(before);
+  // The layers are played from a tape: only sampling is recorded anew.
+  expect(numLookups).toBeLessThan(20 * 20);
   raw.createBuffer = createBuffer;
 });
 

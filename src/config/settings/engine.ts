@@ -54,10 +54,13 @@ export const engine = section('Engine', {
     'Size of the KV cache. Until it acts, NUM_GPU_BLOCKS_OVERRIDE sets it.',
     { defaultText: 'what fits', unit: 'bytes' },
   ),
-  swapSpace: plannedQuietly(decimal({ min: 0 }), 4, 'Host memory for KV blocks of sequences that had to make room.', {
-    unit: 'GiB',
-  }),
-  preemptionMode: plannedQuietly(
+  swapSpace: acts(
+    decimal({ min: 0 }),
+    4,
+    'Host memory for KV blocks of sequences that had to make room, where PREEMPTION_MODE saves them.',
+    { unit: 'GiB' },
+  ),
+  preemptionMode: acts(
     choice(['recompute', 'save'], { swap: 'save' }),
     'recompute',
     'What happens to sequences that must make room: computed again later, or saved in host memory.',
@@ -74,10 +77,10 @@ export const engine = section('Engine', {
     'fcfs',
     'Who runs first: who came first, or who has the lower priority number.',
   ),
-  schedulerDelayFactor: plannedQuietly(
+  schedulerDelayFactor: acts(
     decimal({ min: 0 }),
     0,
-    'Let prompts wait this many times the last prompt step, so that more of them share one.',
+    'Beside sequences that run, let prompts wait this many times the last prompt step, so that more of them share one.',
   ),
   maxNumScheduledTokens: plannedQuietly(integer({ min: 1 }), null, 'Most tokens that one step may plan.', {
     defaultText: 'MAX_NUM_BATCHED_TOKENS',

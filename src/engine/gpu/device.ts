@@ -18,6 +18,8 @@ export const BufferUsage = { mapRead: 1, copySrc: 4, copyDst: 8, uniform: 64, st
 const MAX_PENDING_UPLOAD_BYTES = 16 * 2 ** 20;
 /** Kept for the next reads; steps in flight hold one each. */
 const MAX_FREE_STAGING = 8;
+/** Larger ones are not kept. Units: bytes. */
+const MAX_KEPT_STAGING_BYTES = 2 ** 22;
 /** A step that takes longer is a hang: drivers reset the GPU after seconds, software adapters need more. */
 const READ_TIMEOUT_MS = 120_000;
 
@@ -33,6 +35,13 @@ function branchOf(tree: KernelTree, value: ParamValue | string): KernelTree {
   const made: KernelTree = new Map();
   tree.set(value, made);
   return made;
+}
+
+/** Part of a buffer. Units: bytes. Limits: multiples of 4. */
+export interface CopyRange {
+  readonly buffer: GpuBuffer;
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 /** A range of a buffer as it is after a submit. */
@@ -197,6 +206,24 @@ export class GpuDevice {
     }
   }
 
+  /** Submits copies of several ranges, to be waited for later as one. A fault shows when they are. */
+  copyOut(ranges: readonly CopyRange[]): PendingRead {
+    const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0);
+    try {
+      const staging = this.takeStaging(Math.ceil(total / 8) * 8);
+      const encoder = this.opened.device.createCommandEncoder({ label: 'copy out' });
+      let at = 0;
+      for (const { buffer, offset, bytes } of ranges) {
+        encoder.copyBufferToBuffer(buffer.raw, offset, staging.raw, at, bytes);
+        at += bytes;
+      }
+      this.opened.submit(encoder, []);
+      return { read: () => this.readStaging(staging, total) };
+    } catch (error) {
+      return { read: () => this.fail(error) };
+    }
+  }
+
   private async readStaging(staging: GpuBuffer, bytes: number): Promise<Uint8Array> {
     const out = new Uint8Array(bytes);
     try {
@@ -206,7 +233,8 @@ export class GpuDevice {
     } catch (error) {
       return this.fail(error);
     }
-    if (this.freeStaging.length < MAX_FREE_STAGING) this.freeStaging.push(staging);
+    const isKept = staging.bytes <= MAX_KEPT_STAGING_BYTES && this.freeStaging.length < MAX_FREE_STAGING;
+    if (isKept) this.freeStaging.push(staging);
     else staging.raw.destroy();
     this.throwIfFailed();
     return out;

@@ -41,6 +41,11 @@ export function cacheBlockBytes(shape: CacheShape): number {
   return shape.kvHeads * shape.blockSize * shape.headDim * (shape.format === 'f32' ? 4 : 2);
 }
 
+/** Where blocks lie in a buffer of keys (or of values): block b at `offset + b * blockBytes` of each region. Units: bytes. */
+export function cacheRegions(shape: CacheShape): readonly { readonly offset: number; readonly blockBytes: number }[] {
+  return [{ offset: 0, blockBytes: cacheBlockBytes(shape) }];
+}
+
 /** Throws: Error when no kernel takes this shape. */
 export function assertCacheShape(shape: CacheShape): void {
   const { headDim, blockSize } = shape;

@@ -24,6 +24,8 @@ function mixedPlan(): StepPlan {
     numTokens: 6,
     numSamples: 2,
     preempted: [],
+    toSave: [],
+    toRestore: [],
   };
 }
 
@@ -37,7 +39,15 @@ describe('StepBatch', () => {
     decode.slot = 5;
     decode.numPending = 2;
     const entries = [{ sequence: decode, start: 2, numTokens: 1, samples: true }];
-    const batch = new StepBatch(4).build({ entries, numDecodes: 1, numTokens: 1, numSamples: 1, preempted: [] });
+    const batch = new StepBatch(4).build({
+      entries,
+      numDecodes: 1,
+      numTokens: 1,
+      numSamples: 1,
+      preempted: [],
+      toSave: [],
+      toRestore: [],
+    });
     expect(values(batch.tokenIds, 1)).toEqual([PENDING_TOKEN + 5]);
     expect(values(batch.sampleSlots, 1)).toEqual([5]);
     expect(values(batch.samplePositions, 1)).toEqual([3]);
@@ -71,7 +81,7 @@ describe('StepBatch', () => {
     const long = withBlocks(sequence([10, 11, 12, 13, 14, 15]), [9, 8]);
     const short = withBlocks(sequence([30]), [4]);
     const entries = [long, short].map((s) => ({ sequence: s, start: s.numTokens - 1, numTokens: 1, samples: true }));
-    batch.build({ entries, numDecodes: 2, numTokens: 2, numSamples: 2, preempted: [] });
+    batch.build({ entries, numDecodes: 2, numTokens: 2, numSamples: 2, preempted: [], toSave: [], toRestore: [] });
     expect(values(batch.tokenIds, 2)).toEqual([15, 30]);
     expect(values(batch.blockTables, 2)).toEqual([9, 8]);
     expect(values(batch.blockTables.subarray(8), 8)).toEqual([4, 0, 0, 0, 0, 0, 0, 0]);

@@ -46,7 +46,7 @@ export function scheduler(options: Partial<SchedulerOptions> = {}): Scheduler {
 /** A sequence outside of any scheduler. */
 export function sequence(prompt: number | readonly number[], params: Partial<SamplingParams> = {}): Sequence {
   return new Sequence(request('s', prompt, params), {
-    ...{ arrival: 0, maxTokens: params.maxTokens ?? 8, seed: [1, 2], needsNewestToken: false },
+    ...{ arrival: 0, arrivalMs: 0, maxTokens: params.maxTokens ?? 8, seed: [1, 2], needsNewestToken: false },
   });
 }
 

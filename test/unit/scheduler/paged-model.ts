@@ -8,6 +8,8 @@
  */
 
 import { PENDING_TOKEN, type StepBatch } from '../../../src/engine/batch.ts';
+import type { StepPlan } from '../../../src/engine/plan.ts';
+import type { Sequence } from '../../../src/engine/sequence.ts';
 import type { SamplingParams } from '../../../src/engine/types.ts';
 import { EOS, VOCAB_SIZE } from './fixtures.ts';
 
@@ -35,6 +37,7 @@ export class PagedModel {
   private readonly writtenIn: Uint32Array;
   /** The newest token of each slot. */
   private readonly nextTokens = new Map<number, number>();
+  private readonly saved = new Map<Sequence, Uint32Array[]>();
   private step = 0;
 
   constructor(
@@ -65,6 +68,26 @@ export class PagedModel {
       hashes.push(hash);
     }
     return hashes;
+  }
+
+  /** Copies blocks to where preempted sequences are kept, and back. */
+  move({ toSave, toRestore }: StepPlan): void {
+    const { memory, blockSize } = this;
+    for (const { sequence, blocks } of toSave) {
+      this.saved.set(
+        sequence,
+        blocks.map((block) => memory.slice(block * blockSize, (block + 1) * blockSize)),
+      );
+    }
+    for (const { sequence, blocks } of toRestore) {
+      const kept = this.saved.get(sequence);
+      if (kept?.length !== blocks.length)
+        throw new Error(`${sequence.id}: ${kept?.length} blocks for ${blocks.length}`);
+      blocks.forEach((block, i) => {
+        memory.set(kept[i] as Uint32Array, block * blockSize);
+      });
+      this.saved.delete(sequence);
+    }
   }
 
   /** What sampling does with the token that it chose. */

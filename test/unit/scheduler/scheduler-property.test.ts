@@ -46,6 +46,8 @@ class Simulation {
   /** Plans that have run, with what they sampled. Oldest first. */
   private readonly inFlight: { readonly plan: StepPlan; readonly sampled: readonly SampledToken[] }[] = [];
   private numSteps = 0;
+  private nowMs = 0;
+  numRestored = 0;
   /** Steps that were planned while another was in flight. */
   numAhead = 0;
 
@@ -69,6 +71,8 @@ class Simulation {
       vocabSize: VOCAB_SIZE,
       eosTokenIds: [EOS],
       seed,
+      swapBlocks: seed % 3 === 1 ? this.random(2 * numBlocks) : 0,
+      delayFactor: seed % 5 === 0 ? 2 : 0,
       needsNewestToken: ({ presencePenalty }) => presencePenalty > 0,
     });
     this.options = this.scheduler.options;
@@ -97,7 +101,7 @@ class Simulation {
     };
     const one = request(`r${this.requests.length}`, prompt, params, this.random(3));
     const tracked: Tracked = { request: one, received: [], finishReason: null, firstStep: null };
-    this.scheduler.add(one);
+    this.scheduler.add(one, this.nowMs);
     this.requests.push(tracked);
     this.live.set(one.id, tracked);
   }
@@ -130,11 +134,13 @@ class Simulation {
 
   /** Plans and runs a step; false when there is nothing to do. */
   private plan(): boolean {
-    const plan = this.scheduler.plan();
+    this.nowMs += this.random(4);
+    const plan = this.scheduler.plan(this.nowMs);
     this.scheduler.assertInvariants();
     this.checkPlan(plan);
     if (plan.entries.length === 0) return false;
     const { sampleSlots, samplePositions } = this.batch.build(plan);
+    this.model.move(plan);
     const hashes = this.model.run(this.batch);
     const sampling = plan.entries.filter((entry) => entry.samples);
     const sampled = sampling.map(({ sequence }, i) => {
@@ -145,6 +151,7 @@ class Simulation {
       this.model.keep(sampleSlots[i] ?? -1, tokenId);
       return { tokenId, logprobs: null };
     });
+    this.numRestored += plan.toRestore.length;
     if (this.inFlight.length > 0) this.numAhead++;
     this.inFlight.push({ plan, sampled });
     return true;
@@ -207,6 +214,7 @@ describe.each([1, 2, 3])('random traffic, %i steps in flight', (depth) => {
   let numFinished = 0;
   let numHitTokens = 0;
   let numAhead = 0;
+  let numRestored = 0;
 
   for (let seed = 1; seed <= NUM_SEEDS; seed++) {
     test(`seed ${seed}: every request gets what it would get alone`, () => {
@@ -223,6 +231,7 @@ describe.each([1, 2, 3])('random traffic, %i steps in flight', (depth) => {
       simulation.checkEnd();
       numSteps += STEPS_PER_SEED + drain;
       numAhead += simulation.numAhead;
+      numRestored += simulation.numRestored;
       numPreemptions += simulation.scheduler.stats.numPreemptions;
       numHitTokens += simulation.scheduler.stats.prefixHitTokens;
       for (const { finishReason } of simulation.requests) finishReason === 'abort' ? numAborted++ : numFinished++;
@@ -232,6 +241,7 @@ describe.each([1, 2, 3])('random traffic, %i steps in flight', (depth) => {
   test('the traffic above was dense enough to mean something', () => {
     expect(numSteps).toBeGreaterThanOrEqual(10_000);
     expect(numPreemptions).toBeGreaterThan(250);
+    expect(numRestored).toBeGreaterThan(50);
     expect(numAborted).toBeGreaterThan(100);
     expect(numFinished).toBeGreaterThan(250);
     expect(numHitTokens).toBeGreaterThan(2500);

@@ -21,7 +21,15 @@ describe('plan', () => {
     const s = scheduler();
     expect(s.hasWork).toBe(false);
     const plan = s.plan();
-    expect(plan).toEqual({ entries: [], numDecodes: 0, numTokens: 0, numSamples: 0, preempted: [] });
+    expect(plan).toEqual({
+      entries: [],
+      numDecodes: 0,
+      numTokens: 0,
+      numSamples: 0,
+      preempted: [],
+      toSave: [],
+      toRestore: [],
+    });
     expect(s.commit(plan, [])).toEqual({ events: [], finished: [] });
     expect(s.plan().entries).toEqual([]);
   });
