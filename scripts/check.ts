@@ -3,13 +3,14 @@
  *
  * Owns the list of steps and the sum of their results; its last line is `N passed, N failed` (and `, N skipped`).
  * A step that is no test counts only when it fails, as one failure. GPU tests run once with each WebGPU binding, and a
- * missing adapter is a failure here.
+ * missing adapter is a failure here. Kernels for subgroup matrices run once more on a newer software driver, which has them.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { prepareMesa, startWith } from './mesa/prepare.ts';
 import { addCounts, type Counts, countsOf, summary } from './test-counts.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -17,6 +18,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** The first binding runs all tests, the other one only these folders. */
 const BINDINGS = ['bun-webgpu', 'webgpu'] as const;
 const GPU_FOLDERS = ['test/unit/gpu', 'test/kernels', 'test/models', 'test/e2e'];
+
+/** Those of them named `*-matrix.test.ts` need subgroup matrices. */
+const KERNEL_TESTS = 'test/kernels';
 
 const reports = mkdtempSync(join(tmpdir(), 'check-'));
 let total: Counts = { passed: 0, failed: 0, skipped: 0 };
@@ -28,6 +32,7 @@ try {
   const [first, second] = BINDINGS;
   runTests(first, []);
   runTests(second, GPU_FOLDERS.filter(hasTests));
+  runMatrixTests();
 } finally {
   rmSync(reports, { recursive: true, force: true });
 }
@@ -45,15 +50,50 @@ function runGate(name: string, tool: string, args: readonly string[]): void {
 /** Calls the package's own test command, so that the gate sees what a user sees. */
 function runTests(binding: string, folders: readonly string[]): void {
   console.log(`== tests with ${binding}${folders.length === 0 ? '' : `: ${folders.join(', ')}`}`);
-  const report = join(reports, `${binding}.xml`);
+  count(binding, ['bun', 'run', 'test'], folders, { GPU_BINDING: binding });
+}
+
+/** The kernels for subgroup matrices, on a driver that has them. Where it is not to be had, that is said and nothing counts. */
+function runMatrixTests(): void {
+  const name = 'webgpu on Mesa 26.1';
+  const files = readdirSync(join(root, KERNEL_TESTS)).filter((file) => file.endsWith('-matrix.test.ts'));
+  console.log(`== tests with ${name}: ${files.join(', ')}`);
+  const mesa = prepareMesa(root);
+  if (mesa.kind === 'unsupported') {
+    console.log(`${name}: not run: ${mesa.reason}`);
+  } else if (mesa.kind === 'failed') {
+    console.log(`${name}: set-up failed: ${mesa.reason}`);
+    total = addCounts(total, { passed: 0, failed: 1, skipped: 0 });
+  } else {
+    // Started directly: a package script would start another Bun without the newer libraries.
+    const { words, env } = startWith(mesa, [process.execPath, 'test', '--timeout', '100000']);
+    const paths = files.map((file) => join(KERNEL_TESTS, file));
+    count(name, words, paths, {
+      LP_NUM_THREADS: '0',
+      XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? tmpdir(),
+      ...env,
+      GPU_BINDING: 'webgpu',
+      REQUIRE_MATRIX: '1',
+    });
+  }
+}
+
+/** Runs tests and adds what their report says. */
+function count(
+  name: string,
+  [command = '', ...args]: readonly string[],
+  folders: readonly string[],
+  env: Record<string, string>,
+) {
+  const report = join(reports, `${name.replaceAll(' ', '-')}.xml`);
   const reporter = ['--reporter=junit', `--reporter-outfile=${report}`];
-  const { status } = spawnSync('bun', ['run', 'test', ...reporter, ...folders], {
+  const { status } = spawnSync(command, [...args, ...reporter, ...folders], {
     cwd: root,
     stdio: 'inherit',
-    env: { ...process.env, GPU_BINDING: binding, REQUIRE_GPU: '1' },
+    env: { ...process.env, REQUIRE_GPU: '1', ...env },
   });
   const counts = countsOf(existsSync(report) ? readFileSync(report, 'utf8') : null, status);
-  console.log(`${binding}: ${summary(counts)}`);
+  console.log(`${name}: ${summary(counts)}`);
   total = addCounts(total, counts);
 }
 

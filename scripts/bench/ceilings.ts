@@ -3,7 +3,7 @@
  *
  * Shaders: probes/read-bandwidth.wgsl, probes/fma-rate.wgsl. Next: `kernels.ts` (what kernels reach of it).
  */
-import type { KernelSource } from '../../src/engine/gpu/device.ts';
+import type { KernelSource } from '../../src/engine/gpu/kernel-cache.ts';
 import { struct } from '../../src/engine/gpu/layout.ts';
 import { coldBytes, filledBuffer } from './bench-values.ts';
 import type { GpuTimer } from './gpu-timer.ts';

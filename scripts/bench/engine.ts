@@ -69,7 +69,7 @@ interface CaseResult extends Case, Bounds {
 /** Measures all cases and prints a table. Throws: EngineError without a usable adapter. */
 export async function benchEngine(options: EngineBenchOptions): Promise<object> {
   const binding = (process.env.GPU_BINDING || 'auto') as BindingName | 'auto';
-  const device = await GpuDevice.open(binding, { robustness: false, profiling: false });
+  const device = await GpuDevice.open(binding, { robustness: false, profiling: true });
   const kind = device.adapter.isSoftware ? 'software' : 'gpu';
   const defaults = DEFAULTS[kind];
   const patience: Patience = { ...PATIENCE[kind], budgetMs: options.budgetMs };

@@ -12,7 +12,9 @@ import type { ModelSpec } from '../../src/engine/models/spec.ts';
 import { loadModelWeights, type ModelWeights } from '../../src/engine/models/weights.ts';
 import { type CacheShape, type LayerCache, layerCacheBytes } from '../../src/engine/ops/kv-cache.ts';
 import type { StoredFormat } from '../../src/engine/ops/tensor.ts';
+import type { TunedPlans } from '../../src/engine/ops/tuned-plans.ts';
 import { Runner } from '../../src/engine/runner.ts';
+import { tuneModel } from '../../src/engine/tune/tune-model.ts';
 import { EngineError } from '../../src/engine/types.ts';
 import { WeightLoader } from '../../src/engine/weights/loader.ts';
 import type { FloatDtype, TensorEntry } from '../../src/engine/weights/tensor-entry.ts';
@@ -76,7 +78,11 @@ export async function makeSyntheticModel(
     });
     const fitting = needs.blocksOfCases(planned.blockSize).filter((blocks) => blocks <= planned.numBlocks);
     const plan: MemoryPlan = { ...planned, numBlocks: Math.max(1, ...fitting) };
-    const runner = await makeRunner(device, spec, weights, plan);
+    const tuned = await tuneModel(device, weights, {
+      folder: loaded.config.engine.tuningFolder,
+      maxRows: needs.maxSequences,
+    });
+    const runner = await makeRunner(device, spec, weights, plan, tuned);
     restore();
     return {
       ...{ device, spec, plan, runner, kvBytes: plan.kvFormat === 'f32' ? 4 : 2, weightBytes: loader.storedBytes },
@@ -91,7 +97,13 @@ export async function makeSyntheticModel(
   }
 }
 
-async function makeRunner(device: GpuDevice, spec: ModelSpec, weights: ModelWeights, plan: MemoryPlan) {
+async function makeRunner(
+  device: GpuDevice,
+  spec: ModelSpec,
+  weights: ModelWeights,
+  plan: MemoryPlan,
+  tuned: TunedPlans,
+) {
   const { blockSize, numBlocks } = plan;
   const shape: CacheShape = {
     ...{ format: plan.kvFormat, kvHeads: spec.kvHeads, headDim: spec.headDim, blockSize, numBlocks },
@@ -101,7 +113,7 @@ async function makeRunner(device: GpuDevice, spec: ModelSpec, weights: ModelWeig
     const bytes = layerCacheBytes(shape);
     caches.push({ k: await filledBuffer(device, `k ${i}`, bytes), v: await filledBuffer(device, `v ${i}`, bytes) });
   }
-  return new Runner({ device, spec, weights, plan, shape, caches, software: device.adapter.isSoftware });
+  return new Runner({ device, spec, weights, plan, shape, caches, software: device.adapter.isSoftware, tuned });
 }
 
 /** Notes every buffer that is made, because a runner does not say what it holds. Mutates: the device, until the returned call. */

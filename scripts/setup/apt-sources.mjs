@@ -25,12 +25,24 @@ export function parseAptSources(text, format) {
 export function backportsSource(sources, codename) {
   const suite = `${codename}-backports`;
   if (sources.some((source) => source.suites.includes(suite))) return { kind: 'present' };
+  const text = sourceOfSuites(sources, codename, [suite]);
+  return text === null ? { kind: 'unknown-mirror' } : { kind: 'add', text };
+}
+
+/**
+ * The paragraph that names other suites of the mirror that has the distribution's own; null where that mirror is not known.
+ * @param {readonly AptSource[]} sources
+ * @param {string} codename such as `bookworm`
+ * @param {readonly string[]} suites
+ * @returns {string | null}
+ */
+export function sourceOfSuites(sources, codename, suites) {
   const base = sources.find((source) => source.suites.includes(codename) && source.components.includes('main'));
-  if (base === undefined) return { kind: 'unknown-mirror' };
-  const lines = ['Types: deb', `URIs: ${base.uris.join(' ')}`, `Suites: ${suite}`, 'Components: main'];
+  if (base === undefined) return null;
+  const lines = ['Types: deb', `URIs: ${base.uris.join(' ')}`, `Suites: ${suites.join(' ')}`, 'Components: main'];
   if (base.signedBy !== null) lines.push(`Signed-By: ${base.signedBy}`);
   if (base.trusted) lines.push('Trusted: yes');
-  return { kind: 'add', text: `${lines.join('\n')}\n` };
+  return `${lines.join('\n')}\n`;
 }
 
 /**

@@ -105,10 +105,11 @@ function otherCommand(osRelease) {
 }
 
 /**
+ * What this machine is, as far as the choice of a driver goes.
  * @param {boolean} mayInstall
  * @returns {Machine}
  */
-function readMachine(mayInstall) {
+export function readMachine(mayInstall) {
   const isRoot = process.getuid?.() === 0;
   const osRelease = existsSync('/etc/os-release') ? parseOsRelease(readFileSync('/etc/os-release', 'utf8')) : {};
   const folder = '/etc/apt/sources.list.d';

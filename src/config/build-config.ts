@@ -90,6 +90,7 @@ export function buildConfig(values: SettingValues, machine: Machine): ServerConf
       swapSpaceGib: values.swapSpace,
       schedulerDelayFactor: values.schedulerDelayFactor,
       seed: values.seed,
+      tuningFolder: values.autotune ? tuningFolder(values, machine) : null,
       gpuRobustness: values.gpuRobustness,
     },
   };
@@ -154,11 +155,19 @@ function buildRequests(values: SettingValues): RequestsConfig {
   };
 }
 
+/** Beside the models, where the volume has room for both. */
+function tuningFolder({ basePath }: SettingValues, machine: Machine): string {
+  return expandHome(join(basePath ?? cacheRootOf(machine), 'wgslm', 'tuning'), machine);
+}
+
+function cacheRootOf({ env, homeFolder }: Machine): string {
+  return env.XDG_CACHE_HOME || join(homeFolder, '.cache');
+}
+
 /** Folders and token as Hugging Face's own tools find them, so that one cache serves both. */
 function buildHub(values: SettingValues, machine: Machine): HubConfig {
-  const { env, homeFolder, readText } = machine;
-  const cacheRoot = env.XDG_CACHE_HOME || join(homeFolder, '.cache');
-  const home = expandHome(values.hfHome ?? join(cacheRoot, 'huggingface'), machine);
+  const { readText } = machine;
+  const home = expandHome(values.hfHome ?? join(cacheRootOf(machine), 'huggingface'), machine);
   const hubFolder = values.basePath === null ? join(home, 'hub') : join(values.basePath, 'huggingface-cache', 'hub');
   const cacheDir = expandHome(values.downloadDir ?? values.hfHubCache ?? hubFolder, machine);
   const tokenPath = expandHome(values.hfTokenPath ?? join(home, 'token'), machine);

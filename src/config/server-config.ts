@@ -170,6 +170,8 @@ export interface EngineConfig {
   readonly schedulerDelayFactor: number;
   /** Seed for requests without one. */
   readonly seed: number;
+  /** Where sizes of kernels that were measured on an adapter are kept; null = nothing is measured. */
+  readonly tuningFolder: string | null;
   /** Bounds checks in shaders and validation in Dawn: on in tests, off in release. */
   readonly gpuRobustness: boolean;
 }

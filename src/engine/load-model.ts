@@ -5,6 +5,7 @@
  * Next: `local-engine.ts` (adds the scheduler), `memory-plan.ts`, `weights/loader.ts`.
  */
 import type { EngineConfig } from '../config/server-config.ts';
+import { adapterName } from './gpu/binding.ts';
 import { GpuDevice } from './gpu/device.ts';
 import { adapterMemory } from './gpu/memory.ts';
 import { halvedPlan, type MemoryPlan, planMemory } from './memory-plan.ts';
@@ -13,6 +14,7 @@ import type { ModelSpec } from './models/spec.ts';
 import { loadModelWeights, type ModelWeights } from './models/weights.ts';
 import { type CacheShape, type LayerCache, layerCacheBytes } from './ops/kv-cache.ts';
 import { Runner } from './runner.ts';
+import { tuneModel } from './tune/tune-model.ts';
 import { EngineError } from './types.ts';
 import { type WantedFormat, WeightLoader } from './weights/loader.ts';
 import { openSafetensors } from './weights/safetensors.ts';
@@ -41,10 +43,21 @@ export interface LoadOptions {
 export async function loadModel(folder: string, config: EngineConfig, options: LoadOptions): Promise<LoadedModel> {
   const spec = await readSpec(folder);
   options.onProgress('opening the GPU', null);
-  const device = await GpuDevice.open(config.gpuBinding, { robustness: config.gpuRobustness, profiling: false });
+  const device = await GpuDevice.open(config.gpuBinding, {
+    robustness: config.gpuRobustness,
+    profiling: config.tuningFolder !== null,
+  });
+  options.onNotice(`GPU: ${adapterName(device.adapter)} through ${device.binding}: ${device.bindingReason}`);
   try {
     const { weights, weightBytes } = await loadWeights(folder, device, spec, FORMAT_OF_DTYPE[config.dtype], options);
     device.throwIfFailed();
+    const software = options.software ?? device.adapter.isSoftware;
+    // Before the cache takes the rest of the memory.
+    const tuned = await tuneModel(device, weights, {
+      folder: software ? null : config.tuningFolder,
+      maxRows: config.maxNumSeqs,
+      onProgress: (fraction) => options.onProgress('measuring kernels', fraction),
+    });
     const format = weights.layers[0]?.qkv.format ?? weights.embedding.format;
     const memory = adapterMemory(device.adapter, config.gpuMemoryGib);
     const resolved = { ...config, kvCacheDtype: cacheDtype(config, format) };
@@ -56,8 +69,7 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
     });
     const { plan, shape, caches } = await allocateCaches(device, spec, planned);
     for (const notice of plan.notices) options.onNotice(notice);
-    const software = options.software ?? device.adapter.isSoftware;
-    const runner = new Runner({ device, spec, weights, plan, shape, caches, software });
+    const runner = new Runner({ device, spec, weights, plan, shape, caches, software, tuned });
     return { device, spec, plan, runner, dtype: DTYPE_OF_FORMAT[format], weightBytes };
   } catch (error) {
     device.close();

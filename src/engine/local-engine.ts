@@ -44,7 +44,7 @@ export const createLocalEngine: CreateLocalEngine = async (init, onProgress) => 
     delayFactor: init.config.schedulerDelayFactor,
     needsNewestToken,
   };
-  await warmUp(model, options, (fraction) => onProgress({ text: 'compiling kernels', fraction }));
+  await warmUp(model, options, (text, fraction) => onProgress({ text, fraction }));
   const suited = model.device.adapter.isSoftware ? STEPS_IN_FLIGHT.software : STEPS_IN_FLIGHT.gpu;
   return new GpuEngine(model, new Scheduler(options), init.config.stepsInFlight ?? suited);
 };

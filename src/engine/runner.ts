@@ -20,6 +20,7 @@ import type { CacheShape, LayerCache } from './ops/kv-cache.ts';
 import { allocateSampleScratch, recordSample, type SampleScratch } from './ops/sample.ts';
 import { readSampled } from './ops/sample-records.ts';
 import type { StepArray, Tensor } from './ops/tensor.ts';
+import type { TunedPlans } from './ops/tuned-plans.ts';
 import type { SampledToken, StepPlan, StepResult } from './plan.ts';
 import { entriesToScore, PromptScorer, type RowsToScore } from './runner-scores.ts';
 import { SwapStore } from './runner-swap.ts';
@@ -35,6 +36,8 @@ export interface RunnerParts {
   readonly caches: readonly LayerCache[];
   /** Use the kernels made for adapters that compute on the CPU. */
   readonly software: boolean;
+  /** Measured sizes of kernels. */
+  readonly tuned: TunedPlans;
 }
 
 /** A step that the GPU has been given. */
@@ -69,7 +72,8 @@ export class Runner {
     const { device, spec, plan, shape } = parts;
     const blocksPerSequence = Math.ceil(plan.maxModelLen / plan.blockSize);
     const arrayWords = plan.maxNumBatchedTokens * 16 + plan.maxNumSeqs * (blocksPerSequence + 64);
-    this.context = makeContext(device, new Recorder(device, arrayWords * 4), parts.software);
+    const recorder = new Recorder(device, arrayWords * 4);
+    this.context = { ...makeContext(device, recorder, parts.software), tuned: parts.tuned };
     this.batch = new StepBatch(plan.blockSize);
     const attention = planAttention(device, shape, spec.heads, this.context.subgroups);
     this.activations = allocateActivations(device, spec, attention, {

@@ -1,22 +1,21 @@
 /**
  * Compiles what requests will need before the first one comes, and sees that the adapter computes.
  *
- * Drivers compile a pipeline when it is made or when it first runs, so real steps are run: batches of every size that picks
- * another matrix kernel, prefills, and each stage of sampling. Owns the list of these; nothing of it outlives the load.
- * Next: `local-engine.ts` (who calls it), `ops/matmul.ts` (which sizes differ).
+ * First the steps of a long list are recorded without running them, and the kernels that they asked for are compiled together, in the
+ * background. Then a few real steps run, because drivers may finish a pipeline only when it first runs. Nothing of it outlives the load.
+ * Next: `warm-up-plans.ts` (the long list), `local-engine.ts` (who calls it).
  */
 import { assertFinite, type LoadedModel } from './load-model.ts';
 import { Scheduler } from './scheduler.ts';
 import type { SchedulerOptions } from './scheduler-options.ts';
 import { NEUTRAL_SAMPLING, type SamplingParams } from './types.ts';
+import { type WarmUpRun, warmUpRuns } from './warm-up-plans.ts';
 
-const GREEDY: SamplingParams = { ...NEUTRAL_SAMPLING, maxTokens: 2, ignoreEos: true };
-
-/** Rows of a step: one of each class for which `planMatmul` chooses another kernel. */
+/** Rows of the real steps: one of each class for which `planMatmul` chooses another kernel. */
 const BATCH_SIZES = [1, 2, 3, 5, 9, 17, 33];
 const PROMPT_TOKENS = 40;
 
-/** Ways to sample that need stages of their own. */
+/** Ways to sample that need stages of their own, for the real steps. */
 const SAMPLINGS: readonly Partial<SamplingParams>[] = [
   { temperature: 1 },
   { temperature: 1, topK: 2 },
@@ -27,50 +26,58 @@ const SAMPLINGS: readonly Partial<SamplingParams>[] = [
   { allowedTokenIds: [0] },
 ];
 
-/** Runs one step of each kind. Throws: EngineError when the adapter computes nonsense or fails. */
-export async function warmUp(
-  model: LoadedModel,
-  options: SchedulerOptions,
-  onProgress: (fraction: number) => void,
-): Promise<void> {
-  const sizes = BATCH_SIZES.filter((size) => size <= options.maxNumSeqs);
-  const numRuns = sizes.length + SAMPLINGS.length + 1;
-  let numDone = 0;
-  const run = async (prompts: readonly number[], params: Partial<SamplingParams>) => {
-    await runAll(model, options, prompts, { ...GREEDY, ...params });
-    onProgress(++numDone / numRuns);
-  };
+/** Told what is going on, and which share of that is done. */
+export type WarmUpListener = (text: string, fraction: number) => void;
+
+/** Compiles everything and runs one step of each kind. Throws: EngineError when the adapter computes nonsense or fails. */
+export async function warmUp(model: LoadedModel, options: SchedulerOptions, onProgress: WarmUpListener): Promise<void> {
+  await collectKernels(model, options);
+  await model.device.compileCollected((numReady, numAll) =>
+    onProgress(`compiling ${numAll} kernels`, numReady / numAll),
+  );
   await assertComputes(model, options);
-  await run([Math.min(PROMPT_TOKENS, options.maxModelLen - 2)], {});
-  for (const size of sizes)
-    await run(
-      Array.from({ length: size }, () => 1),
-      {},
-    );
-  for (const params of SAMPLINGS) await run([1], params);
+  const runs = realRuns(options);
+  for (const [i, run] of runs.entries()) {
+    onProgress('running first steps', i / runs.length);
+    await runAll(model, options, run);
+  }
+  onProgress('running first steps', 1);
+}
+
+/** Makes the kernels of every step that requests may lead to; none is compiled by it. */
+export async function collectKernels(model: LoadedModel, options: SchedulerOptions): Promise<void> {
+  await model.device.collectKernels(async () => {
+    for (const run of warmUpRuns(options)) await runAll(model, options, run);
+  });
+}
+
+function realRuns(options: SchedulerOptions): WarmUpRun[] {
+  const greedy = { ...NEUTRAL_SAMPLING, maxTokens: 2, ignoreEos: true };
+  const sizes = BATCH_SIZES.filter((size) => size <= options.maxNumSeqs);
+  return [
+    { promptLengths: [Math.max(1, Math.min(PROMPT_TOKENS, options.maxModelLen - 2))], params: greedy },
+    ...sizes.map((size) => ({ promptLengths: Array<number>(size).fill(1), params: greedy })),
+    ...SAMPLINGS.map((sampling) => ({ promptLengths: [1], params: { ...greedy, ...sampling } })),
+  ];
 }
 
 /** Generates for prompts of the given lengths, all at once. */
-async function runAll(
-  model: LoadedModel,
-  options: SchedulerOptions,
-  promptLengths: readonly number[],
-  params: SamplingParams,
-): Promise<void> {
+async function runAll(model: LoadedModel, options: SchedulerOptions, run: WarmUpRun): Promise<void> {
   const scheduler = new Scheduler({ ...options, enablePrefixCaching: false });
-  for (const [i, length] of promptLengths.entries()) {
-    scheduler.add({ id: String(i), promptTokenIds: promptOf(length, options), params, priority: 0 });
+  for (const [i, length] of run.promptLengths.entries()) {
+    scheduler.add({ id: String(i), promptTokenIds: promptOf(length, options), params: run.params, priority: 0 });
   }
   while (scheduler.hasWork) {
     const plan = scheduler.plan();
-    const { sampled } = await model.runner.run(plan);
-    scheduler.commit(plan, sampled);
+    const { sampled, scored } = await model.runner.run(plan);
+    scheduler.commit(plan, sampled, scored);
   }
 }
 
 async function assertComputes(model: LoadedModel, options: SchedulerOptions): Promise<void> {
+  const params = { ...NEUTRAL_SAMPLING, maxTokens: 2, ignoreEos: true };
   const scheduler = new Scheduler(options);
-  scheduler.add({ id: 'first', promptTokenIds: promptOf(1, options), params: GREEDY, priority: 0 });
+  scheduler.add({ id: 'first', promptTokenIds: promptOf(1, options), params, priority: 0 });
   assertFinite(await model.runner.logits(scheduler.plan()), model.device);
 }
 

@@ -11,17 +11,25 @@ import activation from './include/activation.wgsl' with { type: 'text' };
 import kept from './include/kept.wgsl' with { type: 'text' };
 import kv from './include/kv.wgsl' with { type: 'text' };
 import matmul from './include/matmul.wgsl' with { type: 'text' };
+import matmulOutput from './include/matmul-output.wgsl' with { type: 'text' };
+import matmulPart from './include/matmul-part.wgsl' with { type: 'text' };
 import matmulSums from './include/matmul-sums.wgsl' with { type: 'text' };
 import order from './include/order.wgsl' with { type: 'text' };
 import parts from './include/parts.wgsl' with { type: 'text' };
+import powerScale from './include/power-scale.wgsl' with { type: 'text' };
 import random from './include/random.wgsl' with { type: 'text' };
 import reduce from './include/reduce.wgsl' with { type: 'text' };
+import reduceMax from './include/reduce-max.wgsl' with { type: 'text' };
 import reduceSubgroup from './include/reduce-subgroup.wgsl' with { type: 'text' };
 import weights from './include/weights.wgsl' with { type: 'text' };
 import logprobsBlocks from './logprobs-blocks.wgsl' with { type: 'text' };
 import logprobsTarget from './logprobs-target.wgsl' with { type: 'text' };
 import logprobsTop from './logprobs-top.wgsl' with { type: 'text' };
 import matmulGemv from './matmul-gemv.wgsl' with { type: 'text' };
+import matmulMatrix from './matmul-matrix.wgsl' with { type: 'text' };
+import matmulPack from './matmul-pack.wgsl' with { type: 'text' };
+import matmulRange from './matmul-range.wgsl' with { type: 'text' };
+import matmulReduce from './matmul-reduce.wgsl' with { type: 'text' };
 import matmulRows from './matmul-rows.wgsl' with { type: 'text' };
 import matmulTile from './matmul-tile.wgsl' with { type: 'text' };
 import rmsNorm from './rms-norm.wgsl' with { type: 'text' };
@@ -55,13 +63,21 @@ export const shaderSources = {
   'logprobs-top.wgsl': logprobsTop,
   'matmul.wgsl': matmul,
   'matmul-sums.wgsl': matmulSums,
+  'matmul-output.wgsl': matmulOutput,
+  'matmul-part.wgsl': matmulPart,
   'matmul-gemv.wgsl': matmulGemv,
   'matmul-rows.wgsl': matmulRows,
   'matmul-tile.wgsl': matmulTile,
+  'matmul-matrix.wgsl': matmulMatrix,
+  'matmul-pack.wgsl': matmulPack,
+  'matmul-range.wgsl': matmulRange,
+  'matmul-reduce.wgsl': matmulReduce,
   'order.wgsl': order,
   'parts.wgsl': parts,
+  'power-scale.wgsl': powerScale,
   'random.wgsl': random,
   'reduce.wgsl': reduce,
+  'reduce-max.wgsl': reduceMax,
   'reduce-subgroup.wgsl': reduceSubgroup,
   'rms-norm.wgsl': rmsNorm,
   'rope-kv.wgsl': ropeKv,

@@ -4,7 +4,7 @@
  * `REQUIRE_GPU=1` turns a missing adapter into a failure. `GPU_BINDING` picks the Dawn binding (bun-webgpu unless said otherwise).
  */
 import { test } from 'bun:test';
-import type { BindingName } from '../../src/engine/gpu/binding.ts';
+import type { BindingName, MatrixConfig } from '../../src/engine/gpu/binding.ts';
 import type { GpuBuffer } from '../../src/engine/gpu/buffer.ts';
 import { GpuDevice } from '../../src/engine/gpu/device.ts';
 import { Recorder } from '../../src/engine/gpu/recorder.ts';
@@ -47,6 +47,7 @@ export interface Variant {
   readonly subgroups: boolean;
   readonly f16: boolean;
   readonly software?: boolean;
+  readonly matrix?: MatrixConfig | null;
 }
 
 /** Variants of shaders that the adapter can run: with and without subgroups, with and without f16 types. */
@@ -64,8 +65,8 @@ export function allVariants(device: GpuDevice): Variant[] {
 
 /** A recorder of its own with a context for the given variant. */
 export function context(device: GpuDevice, variant: Variant = { subgroups: false, f16: false }): OpContext {
-  const { subgroups, f16, software = false } = variant;
-  return { device, recorder: new Recorder(device, 1 << 20), subgroups, f16, software };
+  const { subgroups, f16, software = false, matrix = null } = variant;
+  return { device, recorder: new Recorder(device, 1 << 20), subgroups, f16, software, matrix };
 }
 
 /** Seeded numbers, normal with the given spread. */

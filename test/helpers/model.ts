@@ -31,6 +31,7 @@ export const TEST_CONFIG: EngineConfig = {
   swapSpaceGib: 4,
   schedulerDelayFactor: 0,
   seed: 0,
+  tuningFolder: null,
   gpuRobustness: true,
 };
 

@@ -10,6 +10,10 @@ export const TOLERANCE = {
   exact: { absolute: 0, relative: 0 },
   /** f32 products summed in another order than the reference: about sqrt(K) roundings of 2^-24 each. */
   matmul: { absolute: 1e-6, relative: 3e-6 },
+  /** The same with both operands rounded to f16's 11 bits: sqrt(K) errors of 2^-12 of a product each; the largest of many outputs. */
+  matmulF16: { absolute: 1e-6, relative: 3e-4 },
+  /** A product of two such sums, one of them through an activation. */
+  gatedF16: { absolute: 2e-6, relative: 1e-3 },
   /** One sum of squares and an inverse square root, which WGSL allows 2 ulp. */
   norm: { absolute: 1e-6, relative: 2e-6 },
   /** exp and tanh may be off by 2^-11 relative at the edges of their range; sums of products besides. */

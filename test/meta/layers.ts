@@ -103,8 +103,13 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: 'ops interface',
-    files: /^src\/engine\/ops\/(tensor|kv-cache|logprobs)\.ts$/,
+    files: /^src\/engine\/ops\/(tensor|kv-cache|logprobs|tuned-plans)\.ts$/,
     mayImport: ['ops', 'gpu', 'engine types'],
+  },
+  {
+    name: 'tune',
+    files: /^src\/engine\/tune\//,
+    mayImport: ['ops', 'ops interface', 'models', 'gpu', 'shaders', ...SHAPES],
   },
   { name: 'memory plan', files: /^src\/engine\/memory-plan\.ts$/, mayImport: ['model spec', ...SHAPES] },
   { name: 'ops', files: /^src\/engine\/ops\//, mayImport: ['ops interface', 'gpu', 'shaders', 'engine types'] },
@@ -116,7 +121,7 @@ export const LAYERS: readonly Layer[] = [
     files: /^src\/engine\/[a-z-]+\.ts$/,
     mayImport: [
       ...['core', 'batch', 'runner', 'host', 'weights', 'hub', 'models', 'blocks', 'model spec', 'sampling'],
-      ...['ops', 'ops interface', 'gpu', 'memory plan', 'runtime', ...SHAPES],
+      ...['ops', 'ops interface', 'gpu', 'tune', 'memory plan', 'runtime', ...SHAPES],
     ],
   },
 ];

@@ -43,6 +43,11 @@ export const engine = section('Engine', {
     'Let a long prompt spread over several steps, beside sequences that decode.',
   ),
   seed: acts(integer({ min: 0 }), 0, 'Seed for requests that bring none.'),
+  autotune: acts(
+    boolean(),
+    true,
+    'Measure at the first start on a GPU which sizes of kernels suit it best, for about two seconds, and keep the result in the cache folder.',
+  ),
   gpuRobustness: acts(boolean(), false, 'Bounds checks in shaders and validation in Dawn: safer, slower.', {
     env: ['WGSLM_GPU_ROBUSTNESS'],
   }),

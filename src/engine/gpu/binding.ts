@@ -1,8 +1,8 @@
 /**
  * The one seam between the engine and a Dawn binding: what a binding must offer beyond the WebGPU API itself.
  *
- * Owns the interface and the choice; `bun-webgpu.ts` and `node-webgpu.ts` implement it and hold every trap of theirs.
- * Next: `device.ts`, the only user.
+ * Owns the interface; `bun-webgpu.ts` and `node-webgpu.ts` implement it and hold every trap of theirs.
+ * Next: `find-adapter.ts` (which one is taken), `device.ts`, the only user.
  */
 
 import type { Stretch } from './dispatch-list.ts';
@@ -13,8 +13,23 @@ export type BindingName = 'bun-webgpu' | 'webgpu';
 export interface OpenOptions {
   /** Bounds checks and validation: on in tests, off in release. */
   readonly robustness: boolean;
-  /** Exact timestamps instead of quantised ones; for benchmarks. */
+  /** Exact timestamps instead of quantised ones: to measure kernels by. */
   readonly profiling: boolean;
+}
+
+/** What an adapter can do through one binding. */
+export interface BindingOffer {
+  readonly adapterInfo: AdapterInfo;
+  /** Features of the adapter, by their WebGPU names. */
+  readonly features: ReadonlySet<string>;
+}
+
+/** An adapter that a binding found and of which no device is made yet. Call one of the two, once. */
+export interface FoundAdapter {
+  readonly offer: BindingOffer;
+  open(): Promise<OpenedBinding>;
+  /** Lets go of it, because another one is taken. */
+  drop(): void;
 }
 
 /** An opened device with the calls that differ between bindings. Everything it holds stays referenced until `close`. */
@@ -49,6 +64,19 @@ export interface AdapterInfo {
   /** 0 when unknown. */
   readonly subgroupMinSize: number;
   readonly subgroupMaxSize: number;
+  /** Matrix shapes that subgroups multiply (tensor cores); empty where the device was opened without them. */
+  readonly subgroupMatrixConfigs: readonly MatrixConfig[];
+  /** Whether a shader may fix its subgroup size. */
+  readonly hasSubgroupSizeControl: boolean;
+}
+
+/** One shape of subgroup matrices: [M, K] times [K, N], with WGSL's names of the operands' and the sum's types. */
+export interface MatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }
 
 /** Limits that the engine plans with. Units: bytes where named so, counts otherwise. */
@@ -77,6 +105,9 @@ const WANTED_LIMITS = [
 
 /** Features that kernels have variants for, by their WebGPU names. */
 export const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+
+/** What Dawn offers besides WebGPU; only a binding that spells these names as its Dawn does may ask for them. */
+export const DAWN_FEATURES = ['chromium-experimental-subgroup-matrix', 'subgroup-size-control'] as const;
 
 /** NVIDIA's arrayLength() is 0 for bindings of 2 GiB and more, so nothing that large is bound. */
 const MAX_SAFE_BINDING_BYTES = 2 ** 31 - 4;
@@ -107,8 +138,11 @@ export function readLimits(device: GPUDevice): DeviceLimits {
   };
 }
 
-/** Reads the adapter's description. Throws: Error for Dawn's null backend, whose results are zeros. */
-export function readAdapterInfo(adapter: GPUAdapter): AdapterInfo {
+/**
+ * Reads the adapter's description; `dawnFeatures` are those of {@link DAWN_FEATURES} that the device is opened with.
+ * Throws: Error for Dawn's null backend, whose results are zeros.
+ */
+export function readAdapterInfo(adapter: GPUAdapter, dawnFeatures: readonly string[] = []): AdapterInfo {
   // Both bindings carry the subgroup sizes; the type package knows them as optional.
   const info = adapter.info;
   const text = `${info.device} ${info.description} ${info.architecture}`;
@@ -125,7 +159,27 @@ export function readAdapterInfo(adapter: GPUAdapter): AdapterInfo {
     isSoftware: /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(text),
     subgroupMinSize: info.subgroupMinSize ?? 0,
     subgroupMaxSize: info.subgroupMaxSize ?? 0,
+    subgroupMatrixConfigs: dawnFeatures.includes('chromium-experimental-subgroup-matrix') ? matrixConfigs(info) : [],
+    hasSubgroupSizeControl: dawnFeatures.includes('subgroup-size-control'),
   };
+}
+
+/** The adapter as a user knows it: the card and, in words, its driver. */
+export function adapterName({ device, description }: AdapterInfo): string {
+  const card = device.replace(/-+$/, '');
+  return [card, description].filter((text) => text !== '').join(', ');
+}
+
+/** Copied, because the binding's objects read native memory. */
+function matrixConfigs(info: GPUAdapterInfo): MatrixConfig[] {
+  const { subgroupMatrixConfigs } = info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> };
+  return [...(subgroupMatrixConfigs ?? [])].map(({ componentType, resultComponentType, M, N, K }) => ({
+    componentType,
+    resultComponentType,
+    M,
+    N,
+    K,
+  }));
 }
 
 /** Dawn toggles for a purpose. Source: Dawn's Toggles.cpp; names are the same in both bindings. */

@@ -8,6 +8,7 @@
 import { dlopen, FFIType, JSCallback, type Pointer, ptr } from 'bun:ffi';
 import {
   dawnToggles,
+  type FoundAdapter,
   type OpenedBinding,
   type OpenOptions,
   readAdapterInfo,
@@ -43,6 +44,8 @@ const SYMBOLS = {
   },
   wgpuBufferReadMappedRange: { args: [FFIType.ptr, FFIType.u64, FFIType.ptr, FFIType.u64], returns: FFIType.u32 },
   wgpuBufferUnmap: { args: [FFIType.ptr], returns: FFIType.void },
+  wgpuAdapterRelease: { args: [FFIType.ptr], returns: FFIType.void },
+  wgpuInstanceRelease: { args: [FFIType.ptr], returns: FFIType.void },
   wgpuComputePassEncoderRelease: { args: [FFIType.ptr], returns: FFIType.void },
   wgpuComputePassEncoderSetPipeline: { args: [FFIType.ptr, FFIType.ptr], returns: FFIType.void },
   wgpuComputePassEncoderSetBindGroup: {
@@ -95,14 +98,9 @@ function chainedToggles(enable: readonly string[], disable: readonly string[]): 
   return ptr(chained);
 }
 
-/** Opens the default high-performance adapter. Throws: Error when there is none or the platform has no build. */
-export async function openBunWebgpu(options: OpenOptions): Promise<OpenedBinding> {
-  const { setupGlobals } = await import('bun-webgpu');
-  await setupGlobals();
-  const platformPackage = `bun-webgpu-${process.platform}-${process.arch}`;
-  const library: unknown = ((await import(platformPackage)) as { default: unknown }).default;
-  const native = dlopen(String(library), SYMBOLS).symbols;
-
+/** Finds the default high-performance adapter. Throws: Error when there is none or the platform has no build. */
+export async function findBunWebgpu(options: OpenOptions): Promise<FoundAdapter> {
+  const native = await loadLibrary();
   const instanceDescriptor = new BigUint64Array([0n, 0n, 1n, 64n]);
   kept.push(instanceDescriptor);
   const instance = native.wgpuCreateInstance(ptr(instanceDescriptor)) as Pointer | null;
@@ -111,13 +109,39 @@ export async function openBunWebgpu(options: OpenOptions): Promise<OpenedBinding
   const Gpu = shared.constructor as new (instance: Pointer, lib: unknown) => NativeGpu;
   const gpu = new Gpu(instance, shared.lib);
   kept.push(gpu);
-
-  const toggles = dawnToggles(options);
   const adapter = await gpu.requestAdapter({
     powerPreference: 'high-performance',
     nextInChain: chainedToggles(['allow_unsafe_apis', 'use_vulkan_memory_model'], []),
   });
   if (!adapter) throw new Error('no WebGPU adapter: no Vulkan, Metal or D3D12 driver was found');
+  // Of subgroup matrices this Dawn has another syntax, for which no kernel is written: they count as missing.
+  const offer = { adapterInfo: readAdapterInfo(adapter), features: adapter.features };
+  return {
+    offer,
+    open: () => openDevice(native, { instance, gpu, adapter }, options),
+    drop() {
+      native.wgpuAdapterRelease((adapter as unknown as { adapterPtr: Pointer }).adapterPtr);
+      native.wgpuInstanceRelease(instance);
+    },
+  };
+}
+
+type Library = Awaited<ReturnType<typeof loadLibrary>>;
+
+async function loadLibrary() {
+  const { setupGlobals } = await import('bun-webgpu');
+  await setupGlobals();
+  const platformPackage = `bun-webgpu-${process.platform}-${process.arch}`;
+  const library: unknown = ((await import(platformPackage)) as { default: unknown }).default;
+  return dlopen(String(library), SYMBOLS).symbols;
+}
+
+async function openDevice(
+  native: Library,
+  { instance, gpu, adapter }: { instance: Pointer; gpu: NativeGpu; adapter: GPUAdapter },
+  options: OpenOptions,
+): Promise<OpenedBinding> {
+  const toggles = dawnToggles(options);
   const adapterInfo = readAdapterInfo(adapter);
   const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
   const device = await adapter.requestDevice({

@@ -1,18 +1,25 @@
 /**
  * The GPU as the engine sees it: buffers, compiled kernels, uploads, and one place where faults surface.
  *
- * Owns the opened binding, the kernel cache and the ring of staging buffers. It knows no model and no op.
- * Next: `recorder.ts` (one step's commands), `kernel.ts`, `binding.ts` (what differs between the two Dawns).
+ * Owns the opened binding and the ring of staging buffers. It knows no model and no op.
+ * Next: `recorder.ts` (one step's commands), `kernel-cache.ts`, `binding.ts` (what differs between the two Dawns).
  */
 import { EngineError } from '../types.ts';
-import type { AdapterInfo, BindingName, DeviceLimits, OpenedBinding, OpenOptions } from './binding.ts';
+import type { AdapterInfo, BindingName, DeviceLimits, MatrixConfig, OpenedBinding, OpenOptions } from './binding.ts';
 import type { GpuBuffer } from './buffer.ts';
-import { Kernel, parseBindings } from './kernel.ts';
-import type { StructLayout } from './layout.ts';
-import { type ParamValue, preprocess } from './preprocess.ts';
+import { openAdapter } from './find-adapter.ts';
+import type { Kernel } from './kernel.ts';
+import { KernelCache, type KernelSource } from './kernel-cache.ts';
 
 /** WebGPU's usage flags, spelled out so that no global of a binding is needed. */
-export const BufferUsage = { mapRead: 1, copySrc: 4, copyDst: 8, uniform: 64, storage: 128 } as const;
+export const BufferUsage = {
+  mapRead: 1,
+  copySrc: 4,
+  copyDst: 8,
+  uniform: 64,
+  storage: 128,
+  queryResolve: 512,
+} as const;
 
 /** More un-awaited upload than this piles up staging memory in the driver. Units: bytes. */
 const MAX_PENDING_UPLOAD_BYTES = 16 * 2 ** 20;
@@ -24,18 +31,6 @@ const MAX_KEPT_STAGING_BYTES = 2 ** 22;
 const READ_TIMEOUT_MS = 120_000;
 
 let nextBufferId = 1;
-
-/** Kernels by entry and then by each parameter's value. */
-type KernelTree = Map<ParamValue | string | symbol, KernelTree | Kernel>;
-const LEAF = Symbol('kernel');
-
-function branchOf(tree: KernelTree, value: ParamValue | string): KernelTree {
-  const known = tree.get(value);
-  if (known) return known as KernelTree;
-  const made: KernelTree = new Map();
-  tree.set(value, made);
-  return made;
-}
 
 /** Part of a buffer. Units: bytes. Limits: multiples of 4. */
 export interface CopyRange {
@@ -50,20 +45,9 @@ export interface PendingRead {
   read(): Promise<Uint8Array>;
 }
 
-/** What a kernel is compiled from. */
-export interface KernelSource {
-  /** File name in `sources`; also the first part of the label. */
-  readonly entry: string;
-  readonly sources: Readonly<Record<string, string>>;
-  readonly params: Readonly<Record<string, ParamValue>>;
-  /** Layout of the uniform `params`, if the shader has one. */
-  readonly layout: StructLayout | null;
-}
-
 /** An open device. Not safe for use from two steps at once. */
 export class GpuDevice {
-  private readonly kernels: Kernel[] = [];
-  private readonly kernelTree: KernelTree = new Map();
+  private readonly kernels: KernelCache;
   /** Buffers to read through that no submit uses. */
   private readonly freeStaging: GpuBuffer[] = [];
   private failure: EngineError | null = null;
@@ -73,7 +57,12 @@ export class GpuDevice {
   /** Time spent waiting for the GPU since the device was opened. */
   waitedMs = 0;
 
-  private constructor(readonly opened: OpenedBinding) {
+  private constructor(
+    readonly opened: OpenedBinding,
+    /** Why this binding drives the adapter, in words. */
+    readonly bindingReason: string,
+  ) {
+    this.kernels = new KernelCache(opened.device);
     opened.onUncapturedError((message) => {
       this.failure ??= new EngineError('gpu-error', message);
     });
@@ -86,15 +75,12 @@ export class GpuDevice {
 
   /** Opens the adapter through the wanted binding. Throws: EngineError('load-failed') when none is usable. */
   static async open(binding: BindingName | 'auto', options: OpenOptions): Promise<GpuDevice> {
-    const faults: string[] = [];
-    for (const name of binding === 'auto' ? bindingOrder() : [binding]) {
-      try {
-        return new GpuDevice(await openBinding(name, options));
-      } catch (error) {
-        faults.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-      }
+    try {
+      const { opened, reason } = await openAdapter(binding, options);
+      return new GpuDevice(opened, reason);
+    } catch (error) {
+      throw new EngineError('load-failed', `no usable GPU (${error instanceof Error ? error.message : error})`);
     }
-    throw new EngineError('load-failed', `no usable GPU (${faults.join('; ')})`);
   }
 
   get binding(): BindingName {
@@ -112,9 +98,23 @@ export class GpuDevice {
   get hasSubgroups(): boolean {
     return this.opened.features.has('subgroups');
   }
-  /** Compiled kernels so far. */
-  get compiled(): Iterable<Kernel> {
-    return this.kernels;
+  /** Matrix shapes that kernels may use: those of the adapter, where everything that such a kernel needs is there. */
+  get subgroupMatrixConfigs(): readonly MatrixConfig[] {
+    return this.hasF16 && this.hasSubgroups ? this.adapter.subgroupMatrixConfigs : [];
+  }
+  get hasSubgroupSizeControl(): boolean {
+    return this.adapter.hasSubgroupSizeControl;
+  }
+  get hasTimestamps(): boolean {
+    return this.opened.features.has('timestamp-query');
+  }
+  /** Kernels made so far. */
+  get compiled(): readonly Kernel[] {
+    return this.kernels.all;
+  }
+  /** While true, steps are recorded for their kernels alone: nothing is encoded, submitted or waited for. */
+  get isCollecting(): boolean {
+    return this.kernels.isCollecting;
   }
 
   /** Throws: the first fault that the device reported since it was opened. */
@@ -243,10 +243,15 @@ export class GpuDevice {
   /** Throws: the reason of a failure, as well as it is known. */
   private async fail(error: unknown): Promise<never> {
     // A lost device is reported by a callback and a promise: let them say why before the plain failure is used.
+    await this.reports();
+    throw new EngineError('gpu-error', error instanceof Error ? error.message : String(error));
+  }
+
+  /** Lets callbacks that are due come in. Throws: the fault that one of them told. */
+  private async reports(): Promise<void> {
     this.opened.processEvents();
     await new Promise<void>((resolve) => setImmediate(resolve));
     this.throwIfFailed();
-    throw new EngineError('gpu-error', error instanceof Error ? error.message : String(error));
   }
 
   private takeStaging(bytes: number): GpuBuffer {
@@ -259,49 +264,25 @@ export class GpuDevice {
     return { id: nextBufferId++, label: 'staging', bytes: size, raw };
   }
 
-  /**
-   * Compiles a variant, or returns it from the cache. A fault in the shader surfaces through {@link throwIfFailed}.
-   * `DUMP_WGSL=<label prefix>` prints the expanded text.
-   */
+  /** A variant of a shader, compiled unless it was before. A fault in the shader surfaces through {@link throwIfFailed}. */
   kernel(source: KernelSource): Kernel {
-    const { entry, params, layout } = source;
-    // Asked for at every dispatch: a walk is cheaper than a key. An entry's parameters come in one order.
-    let branch = branchOf(this.kernelTree, entry);
-    for (const name in params) branch = branchOf(branch, params[name] as ParamValue);
-    const cached = branch.get(LEAF) as Kernel | undefined;
-    if (cached) return cached;
-    const values = Object.entries(params).map(([name, value]) => `${name}=${value}`);
-    const label = `${entry.replace('.wgsl', '')}(${values.join(' ')})`;
-    const code = preprocess({ ...source, structs: layout ? { [layout.name]: layout.wgsl } : {} });
-    const dump = process.env.DUMP_WGSL;
-    if (dump && label.startsWith(dump)) console.error(`// ${label}\n${code}`);
-    const bindings = parseBindings(code, label);
-    const uniform = bindings.find((binding) => binding.type === 'uniform');
-    if (Boolean(uniform) !== Boolean(layout))
-      throw new Error(`${label}: the uniform and its layout must come together`);
-    const { device } = this.opened;
-    const bindGroupLayout = device.createBindGroupLayout({
-      label,
-      entries: bindings.map(({ index, type }) => ({
-        binding: index,
-        visibility: 4, // compute
-        buffer:
-          type === 'uniform'
-            ? { type, hasDynamicOffset: true, minBindingSize: layout?.bytes ?? 0 }
-            : { type, hasDynamicOffset: false, minBindingSize: 0 },
-      })),
-    });
-    const pipeline = device.createComputePipeline({
-      label,
-      layout: device.createPipelineLayout({ label, bindGroupLayouts: [bindGroupLayout] }),
-      compute: { module: device.createShaderModule({ label, code }), entryPoint: 'main' },
-    });
-    const storage = bindings.filter((binding) => binding.type !== 'uniform');
-    const paramsBinding = uniform && layout ? { index: uniform.index, layout } : null;
-    const kernel = new Kernel(label, code, pipeline, bindGroupLayout, storage, paramsBinding, device);
-    this.kernels.push(kernel);
-    branch.set(LEAF, kernel);
-    return kernel;
+    return this.kernels.find(source);
+  }
+
+  /** Runs `record`, whose steps cost nothing and read back ones: the kernels that they ask for are made, but not compiled. */
+  async collectKernels(record: () => Promise<void>): Promise<void> {
+    this.kernels.isCollecting = true;
+    try {
+      await record();
+    } finally {
+      this.kernels.isCollecting = false;
+    }
+  }
+
+  /** Compiles in the background what was collected. Throws: EngineError naming the kernel that does not compile. */
+  async compileCollected(onCompiled: (numReady: number, numAll: number) => void): Promise<void> {
+    await this.kernels.compileAll(onCompiled);
+    await this.reports();
   }
 
   /** Destroys the device. Everything made from it is invalid afterwards. */
@@ -310,14 +291,4 @@ export class GpuDevice {
     this.closed = true;
     this.opened.close();
   }
-}
-
-/** bun-webgpu encodes cheapest and waits without polling; the other is taken where it has no build or no adapter. */
-function bindingOrder(): readonly BindingName[] {
-  return ['bun-webgpu', 'webgpu'];
-}
-
-async function openBinding(name: BindingName, options: OpenOptions): Promise<OpenedBinding> {
-  if (name === 'webgpu') return (await import('./node-webgpu.ts')).openNodeWebgpu(options);
-  return (await import('./bun-webgpu.ts')).openBunWebgpu(options);
 }

@@ -3,7 +3,7 @@
  *
  * Owns the parsing of `@group(0) @binding(n) var<...> name` and the explicit bind-group layout; bind groups are cached by the
  * buffers bound, because making one costs more than a dispatch. A uniform named `params` is bound with a dynamic offset.
- * Next: `recorder.ts` dispatches kernels, `device.ts` makes and caches them.
+ * Next: `recorder.ts` dispatches kernels, `kernel-cache.ts` makes them.
  */
 import type { GpuBuffer } from './buffer.ts';
 import type { StructLayout } from './layout.ts';
@@ -39,17 +39,55 @@ export class Kernel {
   private readonly groups: GroupTree = new Map();
   /** Number of bind groups made so far; a steady step makes none. */
   numBindGroups = 0;
+  private compiled: GPUComputePipeline | null = null;
 
   constructor(
     readonly label: string,
     readonly code: string,
-    readonly pipeline: GPUComputePipeline,
     readonly layout: GPUBindGroupLayout,
     /** Storage bindings in order of index; the uniform `params` is bound by the recorder. */
     readonly storage: readonly BindingDeclaration[],
     readonly params: { readonly index: number; readonly layout: StructLayout } | null,
     private readonly device: GPUDevice,
   ) {}
+
+  get isCompiled(): boolean {
+    return this.compiled !== null;
+  }
+
+  /** Compiles it at once where that is still to be done. A fault is reported by the device, and the pipeline does nothing. */
+  get pipeline(): GPUComputePipeline {
+    return this.compiled ?? this.compile();
+  }
+
+  compile(): GPUComputePipeline {
+    this.compiled = this.device.createComputePipeline(this.descriptor(this.module()));
+    return this.compiled;
+  }
+
+  /** Compiles it in the background. Throws: Error saying what is wrong with the shader. */
+  async compileAsync(): Promise<void> {
+    // Without validation a pipeline of a faulty module ends the process, so that the module is asked first.
+    this.device.pushErrorScope('validation');
+    const module = this.module();
+    const fault = await this.device.popErrorScope();
+    if (fault) throw new Error(fault.message);
+    this.compiled = await this.device.createComputePipelineAsync(this.descriptor(module));
+  }
+
+  private module(): GPUShaderModule {
+    const { label, code } = this;
+    return this.device.createShaderModule({ label, code });
+  }
+
+  private descriptor(module: GPUShaderModule): GPUComputePipelineDescriptor {
+    const { device, label, layout } = this;
+    return {
+      label,
+      layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: 'main' },
+    };
+  }
 
   /** The bind group for these buffers. Throws: Error when one is missing or not declared. */
   bindGroup(buffers: Readonly<Record<string, GpuBuffer>>, paramsBuffer: GpuBuffer): GPUBindGroup {

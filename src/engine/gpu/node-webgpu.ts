@@ -5,7 +5,9 @@
  * garbage-collected; so it is kept here for as long as the process lives. Next: `binding.ts` for the contract.
  */
 import {
+  DAWN_FEATURES,
   dawnToggles,
+  type FoundAdapter,
   type OpenedBinding,
   type OpenOptions,
   readAdapterInfo,
@@ -15,12 +17,13 @@ import {
 } from './binding.ts';
 import { NO_PARAMS } from './dispatch-list.ts';
 import type { Kernel } from './kernel.ts';
+import { napping } from './napping.ts';
 
 /** Instances, adapters and devices that must never be collected. */
 const kept: unknown[] = [];
 
-/** Opens the default high-performance adapter. Throws: Error when there is none. */
-export async function openNodeWebgpu(options: OpenOptions): Promise<OpenedBinding> {
+/** Finds the default high-performance adapter. Throws: Error when there is none. */
+export async function findNodeWebgpu(options: OpenOptions): Promise<FoundAdapter> {
   const { create, globals } = await import('webgpu');
   // Its classes are needed by name (GPUBufferUsage and kin); what bun-webgpu may have installed is the same by value.
   for (const [name, value] of Object.entries(globals)) {
@@ -36,8 +39,22 @@ export async function openNodeWebgpu(options: OpenOptions): Promise<OpenedBindin
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) throw new Error('no WebGPU adapter: no Vulkan, Metal or D3D12 driver was found');
   kept.push(adapter);
-  const adapterInfo = readAdapterInfo(adapter);
-  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+  const offer = { adapterInfo: readAdapterInfo(adapter, dawnFeaturesOf(adapter)), features: adapter.features };
+  // What is not taken stays in memory, 8 MB of it: letting it be collected is this package's great trap.
+  return { offer, open: () => openDevice(adapter), drop() {} };
+}
+
+function dawnFeaturesOf(adapter: GPUAdapter): string[] {
+  const offered: ReadonlySet<string> = adapter.features;
+  return DAWN_FEATURES.filter((feature) => offered.has(feature));
+}
+
+async function openDevice(adapter: GPUAdapter): Promise<OpenedBinding> {
+  const dawnFeatures = dawnFeaturesOf(adapter);
+  const adapterInfo = readAdapterInfo(adapter, dawnFeatures);
+  const standard = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+  // The type package knows no features beyond WebGPU's own.
+  const requiredFeatures = [...standard, ...dawnFeatures] as GPUFeatureName[];
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits: wantedLimits(adapter) });
   kept.push(device);
   return {
@@ -66,15 +83,7 @@ export async function openNodeWebgpu(options: OpenOptions): Promise<OpenedBindin
     },
     async readStaging(staging, into, timeoutMs) {
       const bytes = Math.ceil(into.byteLength / 8) * 8;
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const timeout = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`the GPU did not finish within ${timeoutMs} ms`)), timeoutMs);
-      });
-      try {
-        await Promise.race([staging.mapAsync(GPUMapMode.READ, 0, bytes), timeout]);
-      } finally {
-        clearTimeout(timer);
-      }
+      await napping(staging.mapAsync(GPUMapMode.READ, 0, bytes), timeoutMs);
       into.set(new Uint8Array(staging.getMappedRange(0, bytes), 0, into.byteLength));
       staging.unmap();
     },

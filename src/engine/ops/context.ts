@@ -4,11 +4,13 @@
  * Owns the choice of variants, so that tests can switch them off one by one. Next: any op file.
  */
 import { type ShaderName, shaderSources } from '../../shaders/index.ts';
+import type { MatrixConfig } from '../gpu/binding.ts';
 import type { GpuDevice } from '../gpu/device.ts';
 import type { Kernel } from '../gpu/kernel.ts';
 import type { StructLayout } from '../gpu/layout.ts';
 import type { ParamValue } from '../gpu/preprocess.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import type { TunedPlans } from './tuned-plans.ts';
 
 export interface OpContext {
   readonly device: GpuDevice;
@@ -19,6 +21,21 @@ export interface OpContext {
   readonly f16: boolean;
   /** Use the kernels made for adapters that compute on the CPU. */
   readonly software: boolean;
+  /** Shape of the subgroup matrices to use, f16 operands with f32 sums; null = none. */
+  readonly matrix: MatrixConfig | null;
+  /** Sizes that were measured to suit the adapter; absent = what the planners say. */
+  readonly tuned?: TunedPlans;
+}
+
+/**
+ * The shape with f16 operands and f32 sums that does most work at once; null when there is none.
+ * f16 sums overflow on real models, so that they are never taken.
+ */
+export function chooseMatrixConfig(configs: readonly MatrixConfig[]): MatrixConfig | null {
+  const size = ({ M, N, K }: MatrixConfig) => M * N * K;
+  return configs
+    .filter((config) => config.componentType === 'f16' && config.resultComponentType === 'f32')
+    .reduce<MatrixConfig | null>((best, config) => (best && size(best) >= size(config) ? best : config), null);
 }
 
 /** Context with everything that the device offers. */
@@ -27,7 +44,8 @@ export function makeContext(
   recorder: Recorder,
   software: boolean = device.adapter.isSoftware,
 ): OpContext {
-  return { device, recorder, subgroups: device.hasSubgroups, f16: device.hasF16, software };
+  const matrix = chooseMatrixConfig(device.subgroupMatrixConfigs);
+  return { device, recorder, subgroups: device.hasSubgroups, f16: device.hasF16, software, matrix };
 }
 
 /** Compiles (or finds) a variant of a shader. */

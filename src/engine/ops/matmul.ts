@@ -1,13 +1,16 @@
 /**
  * Matrix products with packed weights: y = x W^T, with bias, accumulation or a gated pair in the epilogue.
  *
- * Owns the choice between the matrix-vector kernel (up to 16 rows), the tiled one, and the one for software adapters. Weights larger than one binding are
- * sharded by rows: one dispatch per shard writes its columns of y. Shaders: matmul-gemv.wgsl, matmul-tile.wgsl, matmul-rows.wgsl.
+ * Owns the arguments, and the recording of the matrix-vector kernel and of the one for software adapters. Weights larger than one binding
+ * are sharded by rows: one dispatch per shard writes its columns of y. Shaders: matmul-gemv.wgsl, matmul-rows.wgsl.
+ * Next: `matmul-plan.ts` (which kernel), `matmul-many.ts` (more than 16 rows).
  */
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { struct } from '../gpu/layout.ts';
 import type { ParamValue } from '../gpu/preprocess.ts';
 import { type OpContext, variant } from './context.ts';
+import { recordManyRows } from './matmul-many.ts';
+import { type MatmulPlan, planMatmul } from './matmul-plan.ts';
 import { CHUNK, formatCode, type Matrix, paddedColumns, type Tensor, type Vector } from './tensor.ts';
 
 const matmulParams = struct('MatmulParams', {
@@ -25,11 +28,7 @@ export type Activation = 'silu' | 'gelu-tanh' | 'gelu';
 
 const ACTIVATION_CODE: Record<Activation, number> = { silu: 0, 'gelu-tanh': 1, gelu: 2 };
 
-/** Rows that the matrix-vector kernel takes at most: beyond, weights are better staged once per tile. */
-export const MAX_GEMV_ROWS = 16;
 const MAX_GROUPS_X = 65535;
-/** Up to here a tile of 32 rows wastes less than one of 64. */
-const SMALL_TILE_ROWS = 32;
 
 export interface MatmulArgs {
   readonly x: Tensor;
@@ -53,35 +52,6 @@ export interface GatedMatmulArgs {
   readonly activation: Activation;
   readonly y: Tensor;
   readonly numRows: number;
-}
-
-export type MatmulPlan =
-  | { readonly kind: 'gemv'; readonly wg: number; readonly rows: number; readonly cols: number }
-  | { readonly kind: 'rows'; readonly wg: number; readonly rows: number; readonly cols: number }
-  | { readonly kind: 'tile'; readonly side: number };
-
-/** Picks the kernel for a shape; `software` for adapters that compute on the CPU. */
-export function planMatmul(
-  numRows: number,
-  columns: number,
-  gated: boolean,
-  software: boolean,
-  workgroupBytes: number,
-): MatmulPlan {
-  let cols = 1;
-  while (cols < numRows && cols < MAX_GEMV_ROWS) cols *= 2;
-  // A block of 4 x 4 sums is what a CPU's registers hold.
-  if (software) return { kind: 'rows', wg: 8, rows: gated ? 2 : 4, cols: Math.min(cols, 4) };
-  if (numRows > MAX_GEMV_ROWS) {
-    const isLarge = numRows > SMALL_TILE_ROWS && tileBytes(16, gated) <= workgroupBytes;
-    return { kind: 'tile', side: isLarge ? 16 : 8 };
-  }
-  return { kind: 'gemv', wg: columns <= 32 * CHUNK ? 32 : 64, rows: gated && cols === 16 ? 2 : 4, cols };
-}
-
-/** Workgroup memory of the tiled kernel, as matmul-tile.wgsl declares it. */
-function tileBytes(side: number, gated: boolean): number {
-  return (gated ? 3 : 2) * side * 4 * 9 * 16;
 }
 
 /** Records y[t] = weight x[t] (+ bias) (+ y[t]) for `numRows` rows. Shapes: x [T, K], weight [N, K], y [T, N]. */
@@ -140,40 +110,84 @@ interface Recording {
   readonly activation: Activation;
 }
 
-const SHADER = { gemv: 'matmul-gemv.wgsl', rows: 'matmul-rows.wgsl', tile: 'matmul-tile.wgsl' } as const;
-
-/** The parameters that a kernel's shader declares; always in the same order. */
-function shaderParams(context: OpContext, plan: MatmulPlan, what: Recording): Record<string, ParamValue> {
-  const { weight, second } = what;
-  const params: Record<string, ParamValue> = {
-    FORMAT: formatCode(weight.format),
-    F16: context.f16 && weight.format === 'f16',
-    ACTIVATION: second ? ACTIVATION_CODE[what.activation] : 0,
+/** What include/matmul-output.wgsl is to do. */
+function epilogueParams({ second, bias, accumulate, activation }: Recording) {
+  return {
+    ACTIVATION: second ? ACTIVATION_CODE[activation] : 0,
     GATED: second !== null,
-    BIAS: what.bias !== null,
-    ACCUMULATE: what.accumulate,
+    BIAS: bias !== null,
+    ACCUMULATE: accumulate,
   };
-  if (plan.kind === 'tile') {
-    params.SIDE = plan.side;
-    return params;
+}
+
+/** Plans by context, matrix, and rows with the bit of a pair: the same few come again in every step. */
+const plans = new WeakMap<OpContext, WeakMap<Matrix, Map<number, MatmulPlan>>>();
+
+/** The plan for a product with `weight`, or with it and a second one of its shape (`gated`), on this context's adapter. */
+function planFor(context: OpContext, weight: Matrix, rows: number, gated: boolean): MatmulPlan {
+  let ofContext = plans.get(context);
+  if (!ofContext) {
+    ofContext = new WeakMap();
+    plans.set(context, ofContext);
   }
-  params.WG = plan.wg;
-  params.ROWS = plan.rows;
-  params.COLS = plan.cols;
-  if (plan.kind === 'gemv') params.SUBGROUPS = context.subgroups;
-  return params;
+  let ofMatrix = ofContext.get(weight);
+  if (!ofMatrix) {
+    ofMatrix = new Map();
+    ofContext.set(weight, ofMatrix);
+  }
+  const key = rows * 2 + (gated ? 1 : 0);
+  let plan = ofMatrix.get(key);
+  if (!plan) {
+    const { device, software, matrix } = context;
+    const adapter = {
+      software,
+      workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
+      matrix,
+      subgroupMaxSize: device.adapter.subgroupMaxSize,
+    };
+    const { rows: n, columns, format } = weight;
+    plan = withTunedSizes(context, planMatmul({ rows, n, columns, format, gated }, adapter), weight, gated);
+    ofMatrix.set(key, plan);
+  }
+  return plan;
+}
+
+/** The plan with the sizes that were measured to be best for this shape, where there are some. */
+function withTunedSizes({ tuned }: OpContext, plan: MatmulPlan, weight: Matrix, gated: boolean): MatmulPlan {
+  if (plan.kind !== 'gemv' || tuned === undefined) return plan;
+  const kind = gated ? 'gated-gemv' : 'gemv';
+  const sizes = tuned.lookup(kind, weight.format, weight.rows, weight.columns, plan.cols);
+  return sizes ? { ...plan, wg: sizes.wg, rows: sizes.rows } : plan;
 }
 
 function record(context: OpContext, what: Recording): void {
   const { x, y, weight, second, numRows } = what;
-  const { limits } = context.device;
-  const gated = second !== null;
-  const plan = planMatmul(numRows, weight.columns, gated, context.software, limits.maxComputeWorkgroupStorageSize);
-  const kernel = variant(context, SHADER[plan.kind], shaderParams(context, plan, what), matmulParams);
+  second?.shards.forEach((shard, i) => {
+    if (shard.firstRow !== weight.shards[i]?.firstRow)
+      throw new Error('gated matmul: gate and up are sharded differently');
+  });
+  const plan = planFor(context, weight, numRows, second !== null);
+  if (plan.kind === 'tile' || plan.kind === 'matrix') {
+    recordManyRows(context, plan, { ...what, epilogue: epilogueParams(what) });
+    return;
+  }
+  const shaderParams: Record<string, ParamValue> = {
+    FORMAT: formatCode(weight.format),
+    F16: context.f16 && weight.format === 'f16',
+    ...epilogueParams(what),
+    WG: plan.wg,
+    ROWS: plan.rows,
+    COLS: plan.cols,
+  };
+  if (plan.kind === 'gemv') shaderParams.SUBGROUPS = context.subgroups;
+  const kernel = variant(
+    context,
+    plan.kind === 'gemv' ? 'matmul-gemv.wgsl' : 'matmul-rows.wgsl',
+    shaderParams,
+    matmulParams,
+  );
   weight.shards.forEach((shard, i) => {
     const partner = second?.shards[i];
-    if (partner && partner.firstRow !== shard.firstRow)
-      throw new Error('gated matmul: gate and up are sharded differently');
     const buffers: Record<string, GpuBuffer> = { x: x.buffer, y: y.buffer, w: shard.buffer };
     if (partner) buffers.w2 = partner.buffer;
     if (what.bias) buffers.bias = what.bias.buffer;
@@ -192,13 +206,10 @@ function record(context: OpContext, what: Recording): void {
       const groups = Math.ceil(shard.rows / plan.rows);
       const width = Math.min(groups, MAX_GROUPS_X);
       context.recorder.dispatch(kernel, buffers, params, width, Math.ceil(groups / width));
-    } else if (plan.kind === 'rows') {
+    } else {
       const outputs = plan.wg * plan.rows;
       const width = Math.ceil(shard.rows / outputs);
       context.recorder.dispatch(kernel, buffers, params, width, Math.ceil(numRows / plan.cols));
-    } else {
-      const tile = plan.side * 4;
-      context.recorder.dispatch(kernel, buffers, params, Math.ceil(shard.rows / tile), Math.ceil(numRows / tile));
     }
   });
 }

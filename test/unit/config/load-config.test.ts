@@ -105,6 +105,7 @@ test('the defaults', () => {
       swapSpaceGib: 4,
       schedulerDelayFactor: 0,
       seed: 0,
+      tuningFolder: '/home/u/.cache/wgslm/tuning',
       gpuRobustness: false,
     },
   });
@@ -122,6 +123,12 @@ test('a named model is served under its name unless another is given', () => {
 
 test('units are converted', () => {
   expect(load({ SHUTDOWN_TIMEOUT: '2.5' }).shutdownTimeoutMs).toBe(2500);
+});
+
+test('measured sizes of kernels are kept beside the models, unless nothing is measured', () => {
+  expect(load({ XDG_CACHE_HOME: '/x' }).engine.tuningFolder).toBe('/x/wgslm/tuning');
+  expect(load({ BASE_PATH: '/v', XDG_CACHE_HOME: '/x' }).engine.tuningFolder).toBe('/v/wgslm/tuning');
+  expect(load({ AUTOTUNE: '0' }).engine.tuningFolder).toBeNull();
 });
 
 describe('the Hub', () => {

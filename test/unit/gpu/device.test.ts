@@ -159,6 +159,67 @@ describe('device', () => {
     device.close();
   });
 
+  gpuTest('kernels are collected without being compiled, then compiled together, then used', async (opened) => {
+    const device = await openAnother(opened);
+    const recorder = new Recorder(device, 1024);
+    const y = upload(device, 'y', new Float32Array(4));
+    const step = (factor: number) => {
+      const at = recorder.words(new Uint32Array(4));
+      expect(at).toBe(0);
+      recorder.dispatch(
+        device.kernel(addSource),
+        { step: recorder.arena, y },
+        { ...{ count: 4, offset: 1 }, factor },
+        1,
+      );
+      return recorder.submitAndRead(y, 16);
+    };
+    await device.collectKernels(async () => {
+      expect([...new Uint32Array((await step(9)).buffer)]).toEqual([1, 1, 1, 1]);
+      recorder.words(new Uint32Array(4));
+      recorder.flush();
+      recorder.submit();
+    });
+    expect(device.compiled.map((kernel) => [kernel.isCompiled, kernel.numBindGroups])).toEqual([[false, 0]]);
+    const calls: number[][] = [];
+    await device.compileCollected((...counts) => calls.push(counts));
+    expect(calls).toEqual([[1, 1]]);
+    expect(device.compiled.every((kernel) => kernel.isCompiled)).toBe(true);
+    expect([...new Float32Array((await step(2)).buffer)]).toEqual([2, 2, 2, 2]);
+    await device.compileCollected(() => expect.unreachable());
+    device.close();
+  });
+
+  for (const robustness of [true, false]) {
+    gpuTest(`a collected shader that does not compile is named, robustness=${robustness}`, async (opened) => {
+      const device = await GpuDevice.open(opened.binding, { robustness, profiling: false });
+      await device.collectKernels(async () => {
+        device.kernel(addSource);
+        const sources = { 'broken.wgsl': '@compute fn main() { nonsense }' };
+        device.kernel({ entry: 'broken.wgsl', sources, params: {}, layout: null });
+      });
+      const compiling = device.compileCollected(() => {});
+      await expect(compiling).rejects.toThrow(/^broken\(\): [\s\S]*expected '='/);
+      await expect(compiling).rejects.toBeInstanceOf(EngineError);
+      device.throwIfFailed();
+      // It is forgotten: the next ones are not held up by it.
+      await device.collectKernels(async () => void device.kernel(addSource));
+      await device.compileCollected(() => {});
+      expect(device.compiled.map((kernel) => [kernel.label, kernel.isCompiled])).toEqual([['add()', true]]);
+      device.close();
+    });
+  }
+
+  gpuTest('a pipeline that cannot be made is named', async (opened) => {
+    const device = await openAnother(opened);
+    await device.collectKernels(async () => {
+      const sources = { 'nameless.wgsl': '@compute @workgroup_size(1) fn other() {}' };
+      device.kernel({ entry: 'nameless.wgsl', sources, params: {}, layout: null });
+    });
+    await expect(device.compileCollected(() => {})).rejects.toThrow(/^nameless\(\): [\s\S]*main/);
+    device.close();
+  });
+
   gpuTest('a lost device ends the step with device-lost, and a new one works', async (opened) => {
     const device = await openAnother(opened);
     const buffer = device.createBuffer('some', 64);

@@ -47,6 +47,7 @@ export function makeInit(extra: Readonly<Record<string, unknown>> = {}): EngineI
       swapSpaceGib: 4,
       schedulerDelayFactor: 0,
       seed: 0,
+      tuningFolder: null,
       gpuRobustness: true,
     },
     extra,

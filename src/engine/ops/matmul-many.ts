@@ -1,0 +1,176 @@
+/**
+ * Matrix products for more rows than the matrix-vector kernel takes: tiles in registers or of subgroup matrices, split along k where few.
+ *
+ * Owns what these need besides the product itself: rows packed to f16, the scales of weights, and the partial sums with their reduction.
+ * Shaders: matmul-tile.wgsl, matmul-matrix.wgsl, matmul-pack.wgsl, matmul-range.wgsl, matmul-reduce.wgsl. Next: `matmul-plan.ts`.
+ */
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import type { GpuDevice } from '../gpu/device.ts';
+import { struct } from '../gpu/layout.ts';
+import type { ParamValue } from '../gpu/preprocess.ts';
+import { Recorder } from '../gpu/recorder.ts';
+import { type OpContext, variant } from './context.ts';
+import { type ManyRowsPlan, type MatrixPlan, partChunks, tileSize } from './matmul-plan.ts';
+import { scratchBuffer } from './scratch.ts';
+import { CHUNK, formatCode, type Matrix, type MatrixShard, paddedColumns, type Tensor, type Vector } from './tensor.ts';
+
+/** As far as `y_column` what include/matmul.wgsl reads. */
+const manyParams = struct('MatmulParams', {
+  rows: 'u32',
+  n: 'u32',
+  chunks: 'u32',
+  x_row: 'u32',
+  x_stride: 'u32',
+  y_row: 'u32',
+  y_stride: 'u32',
+  y_column: 'u32',
+  part_chunks: 'u32',
+  parts: 'u32',
+});
+const packParams = struct('PackParams', { x_row: 'u32', x_stride: 'u32', chunks: 'u32', row_words: 'u32' });
+const rangeParams = struct('RangeParams', { rows: 'u32', chunks: 'u32' });
+
+const PACK_WG = 256;
+const RANGE_WG = 64;
+const REDUCE_WG = 64;
+const MAX_GROUPS_X = 65535;
+
+/** One product, with what its epilogue does as parameters of include/matmul-output.wgsl. */
+export interface ManyRowsProduct {
+  readonly x: Tensor;
+  readonly y: Tensor;
+  readonly numRows: number;
+  readonly firstRow: number;
+  readonly weight: Matrix;
+  readonly second: Matrix | null;
+  readonly bias: Vector | null;
+  readonly secondBias: Vector | null;
+  readonly epilogue: Readonly<Record<'ACTIVATION' | 'GATED' | 'BIAS' | 'ACCUMULATE', ParamValue>>;
+}
+
+/** Records the product as planned. */
+export function recordManyRows(context: OpContext, plan: ManyRowsPlan, what: ManyRowsProduct): void {
+  const { x, y, weight, second, numRows, epilogue } = what;
+  const isSplit = plan.parts > 1;
+  const kernel = variant(
+    context,
+    plan.kind === 'tile' ? 'matmul-tile.wgsl' : 'matmul-matrix.wgsl',
+    {
+      ...epilogue,
+      // Parts are sums alone; the rest is for the reduction.
+      BIAS: epilogue.BIAS && !isSplit,
+      ACCUMULATE: epilogue.ACCUMULATE && !isSplit,
+      FORMAT: formatCode(weight.format),
+      F16: context.f16 && weight.format === 'f16',
+      SPLIT: isSplit,
+      ...tileParams(plan, weight),
+    },
+    manyParams,
+  );
+  const packed = plan.kind === 'matrix' ? packRows(context, plan, what) : null;
+  const tile = tileSize(plan);
+  weight.shards.forEach((shard, i) => {
+    const partner = second?.shards[i];
+    const ends: Record<string, GpuBuffer> = { y: y.buffer };
+    if (what.bias) ends.bias = what.bias.buffer;
+    if (what.secondBias) ends.bias2 = what.secondBias.buffer;
+    const params = {
+      rows: numRows,
+      n: shard.rows,
+      chunks: paddedColumns(weight.columns) / CHUNK,
+      x_row: what.firstRow,
+      x_stride: packed ? packed.rowWords : x.stride / 4,
+      y_row: what.firstRow,
+      y_stride: y.stride,
+      y_column: shard.firstRow,
+      part_chunks: partChunks(plan, weight.columns),
+      parts: plan.parts,
+    };
+    const operands: Record<string, GpuBuffer> = { w: shard.buffer, x: packed ? packed.buffer : x.buffer };
+    if (partner) operands.w2 = partner.buffer;
+    if (plan.kind === 'matrix' && isScaled(weight)) {
+      operands.scales = weightScales(context, weight, shard);
+      if (second && partner) operands.scales2 = weightScales(context, second, partner);
+    }
+    const [width, height] = [Math.ceil(shard.rows / tile.outputs), Math.ceil(numRows / tile.rows)];
+    if (!isSplit) {
+      context.recorder.dispatch(kernel, { ...operands, ...ends }, params, width, height);
+      return;
+    }
+    const bytes = plan.parts * (second ? 2 : 1) * numRows * shard.rows * 4;
+    const partials = scratchBuffer(context.device, 'matmul partial sums', bytes);
+    context.recorder.dispatch(kernel, { ...operands, y: partials }, params, width, height, plan.parts);
+    const reduce = variant(context, 'matmul-reduce.wgsl', { ...epilogue, WG: REDUCE_WG }, manyParams);
+    context.recorder.dispatch(reduce, { ...ends, partials }, params, Math.ceil(shard.rows / REDUCE_WG), numRows);
+  });
+}
+
+function tileParams(plan: ManyRowsPlan, weight: Matrix): Record<string, ParamValue> {
+  const shared = { ROWS: plan.blockRows, COLS: plan.blockOutputs, STAGE_CHUNKS: plan.stageChunks };
+  if (plan.kind === 'tile') return { ...shared, LANES_X: plan.lanesX, LANES_Y: plan.lanesY };
+  const { M, N, K } = plan.config;
+  return {
+    ...shared,
+    MATRIX_M: M,
+    MATRIX_N: N,
+    MATRIX_K: K,
+    WG: plan.workgroupSize,
+    SCALED: isScaled(weight),
+  };
+}
+
+/** Whether weights may lie outside the range of f16. */
+function isScaled(weight: Matrix): boolean {
+  return weight.format !== 'f16';
+}
+
+interface PackedRows {
+  readonly buffer: GpuBuffer;
+  /** Units: 16 bytes. */
+  readonly rowWords: number;
+}
+
+/** Units: 16 bytes; a word for the scale, and whole stages of chunks. */
+function packedRowWords(columns: number, stageChunks: number): number {
+  return 1 + Math.ceil(paddedColumns(columns) / CHUNK / stageChunks) * stageChunks;
+}
+
+function packRows(context: OpContext, plan: MatrixPlan, { x, firstRow, numRows, weight }: ManyRowsProduct): PackedRows {
+  const rowWords = packedRowWords(weight.columns, plan.stageChunks);
+  const buffer = scratchBuffer(context.device, 'matmul packed rows', numRows * rowWords * 16);
+  const params = {
+    x_row: firstRow,
+    x_stride: x.stride / 4,
+    chunks: paddedColumns(weight.columns) / CHUNK,
+    row_words: rowWords,
+  };
+  const kernel = variant(context, 'matmul-pack.wgsl', { WG: PACK_WG }, packParams);
+  context.recorder.dispatch(kernel, { x: x.buffer, packed: buffer }, params, numRows);
+  return { buffer, rowWords };
+}
+
+const knownScales = new WeakMap<GpuBuffer, GpuBuffer>();
+const setupRecorders = new WeakMap<GpuDevice, Recorder>();
+
+/**
+ * The scales of a shard's rows, computed when it is first used. At once, in a submit of its own: the step that asks may be dropped.
+ */
+function weightScales(context: OpContext, weight: Matrix, shard: MatrixShard): GpuBuffer {
+  const known = knownScales.get(shard.buffer);
+  if (known) return known;
+  const { device } = context;
+  const scales = device.createBuffer(`${shard.buffer.label} scales`, shard.rows * 4);
+  let recorder = setupRecorders.get(device);
+  if (!recorder) {
+    recorder = new Recorder(device, 0);
+    setupRecorders.set(device, recorder);
+  }
+  const params = { WG: RANGE_WG, FORMAT: formatCode(weight.format), F16: false };
+  const kernel = variant(context, 'matmul-range.wgsl', params, rangeParams);
+  const width = Math.min(shard.rows, MAX_GROUPS_X);
+  const values = { rows: shard.rows, chunks: paddedColumns(weight.columns) / CHUNK };
+  recorder.dispatch(kernel, { w: shard.buffer, scales }, values, width, Math.ceil(shard.rows / width));
+  recorder.submit();
+  knownScales.set(shard.buffer, scales);
+  return scales;
+}
