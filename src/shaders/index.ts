@@ -8,12 +8,14 @@ import attentionPrefill from './attention-prefill.wgsl' with { type: 'text' };
 import attentionReduce from './attention-reduce.wgsl' with { type: 'text' };
 import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
+import blocks from './include/blocks.wgsl' with { type: 'text' };
 import kept from './include/kept.wgsl' with { type: 'text' };
 import kv from './include/kv.wgsl' with { type: 'text' };
 import matmul from './include/matmul.wgsl' with { type: 'text' };
 import matmulOutput from './include/matmul-output.wgsl' with { type: 'text' };
 import matmulPart from './include/matmul-part.wgsl' with { type: 'text' };
 import matmulSums from './include/matmul-sums.wgsl' with { type: 'text' };
+import narrow from './include/narrow.wgsl' with { type: 'text' };
 import order from './include/order.wgsl' with { type: 'text' };
 import parts from './include/parts.wgsl' with { type: 'text' };
 import powerScale from './include/power-scale.wgsl' with { type: 'text' };
@@ -21,6 +23,7 @@ import random from './include/random.wgsl' with { type: 'text' };
 import reduce from './include/reduce.wgsl' with { type: 'text' };
 import reduceMax from './include/reduce-max.wgsl' with { type: 'text' };
 import reduceSubgroup from './include/reduce-subgroup.wgsl' with { type: 'text' };
+import slots from './include/slots.wgsl' with { type: 'text' };
 import weights from './include/weights.wgsl' with { type: 'text' };
 import logprobsBlocks from './logprobs-blocks.wgsl' with { type: 'text' };
 import logprobsTarget from './logprobs-target.wgsl' with { type: 'text' };
@@ -34,19 +37,19 @@ import matmulRows from './matmul-rows.wgsl' with { type: 'text' };
 import matmulTile from './matmul-tile.wgsl' with { type: 'text' };
 import rmsNorm from './rms-norm.wgsl' with { type: 'text' };
 import ropeKv from './rope-kv.wgsl' with { type: 'text' };
+import sampleBand from './sample-band.wgsl' with { type: 'text' };
 import sampleDraw from './sample-draw.wgsl' with { type: 'text' };
 import sampleEdit from './sample-edit.wgsl' with { type: 'text' };
-import sampleFloor from './sample-floor.wgsl' with { type: 'text' };
 import sampleHeat from './sample-heat.wgsl' with { type: 'text' };
 import sampleMask from './sample-mask.wgsl' with { type: 'text' };
 import sampleMasses from './sample-masses.wgsl' with { type: 'text' };
 import sampleMirostat from './sample-mirostat.wgsl' with { type: 'text' };
 import sampleMoments from './sample-moments.wgsl' with { type: 'text' };
-import samplePeak from './sample-peak.wgsl' with { type: 'text' };
+import sampleNarrow from './sample-narrow.wgsl' with { type: 'text' };
 import samplePick from './sample-pick.wgsl' with { type: 'text' };
-import sampleSearch from './sample-search.wgsl' with { type: 'text' };
 import sampleSigma from './sample-sigma.wgsl' with { type: 'text' };
 import sampleSurprise from './sample-surprise.wgsl' with { type: 'text' };
+import sampleSurvey from './sample-survey.wgsl' with { type: 'text' };
 import sampleTypical from './sample-typical.wgsl' with { type: 'text' };
 import sampleXtc from './sample-xtc.wgsl' with { type: 'text' };
 
@@ -55,6 +58,7 @@ export const shaderSources = {
   'attention-decode.wgsl': attentionDecode,
   'attention-prefill.wgsl': attentionPrefill,
   'attention-reduce.wgsl': attentionReduce,
+  'blocks.wgsl': blocks,
   'embed.wgsl': embed,
   'kept.wgsl': kept,
   'kv.wgsl': kv,
@@ -72,6 +76,7 @@ export const shaderSources = {
   'matmul-pack.wgsl': matmulPack,
   'matmul-range.wgsl': matmulRange,
   'matmul-reduce.wgsl': matmulReduce,
+  'narrow.wgsl': narrow,
   'order.wgsl': order,
   'parts.wgsl': parts,
   'power-scale.wgsl': powerScale,
@@ -81,21 +86,22 @@ export const shaderSources = {
   'reduce-subgroup.wgsl': reduceSubgroup,
   'rms-norm.wgsl': rmsNorm,
   'rope-kv.wgsl': ropeKv,
+  'sample-band.wgsl': sampleBand,
   'sample-draw.wgsl': sampleDraw,
   'sample-edit.wgsl': sampleEdit,
-  'sample-floor.wgsl': sampleFloor,
   'sample-heat.wgsl': sampleHeat,
   'sample-mask.wgsl': sampleMask,
   'sample-masses.wgsl': sampleMasses,
   'sample-mirostat.wgsl': sampleMirostat,
   'sample-moments.wgsl': sampleMoments,
-  'sample-peak.wgsl': samplePeak,
+  'sample-narrow.wgsl': sampleNarrow,
   'sample-pick.wgsl': samplePick,
-  'sample-search.wgsl': sampleSearch,
   'sample-sigma.wgsl': sampleSigma,
   'sample-surprise.wgsl': sampleSurprise,
+  'sample-survey.wgsl': sampleSurvey,
   'sample-typical.wgsl': sampleTypical,
   'sample-xtc.wgsl': sampleXtc,
+  'slots.wgsl': slots,
   'weights.wgsl': weights,
 } as const;
 

@@ -8,7 +8,7 @@ import { usesExtras } from '../../src/engine/ops/sample-extras.ts';
 import { readSampled, type SampledRow } from '../../src/engine/ops/sample-records.ts';
 import { SamplingPreparer } from '../../src/sampling/prepare.ts';
 import type { SampleSource } from '../../src/sampling/source.ts';
-import { context, readTensor, tensor } from './gpu.ts';
+import { context, readTensor, tensor, type Variant } from './gpu.ts';
 
 export interface SampledBatch {
   readonly rows: SampledRow[];
@@ -32,10 +32,11 @@ export class Sampler {
     readonly vocab: number,
     maxRows: number,
     eosTokenIds: readonly number[] = [],
+    variant?: Variant,
   ) {
     this.preparer = new SamplingPreparer(vocab, eosTokenIds);
     this.scratch = allocateSampleScratch(device, maxRows, vocab);
-    this.context = context(device);
+    this.context = context(device, variant);
   }
 
   /** Samples row i of `logits` ([rows, V]) for the i-th sequence. */

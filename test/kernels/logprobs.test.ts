@@ -2,17 +2,20 @@ import { describe, expect } from 'bun:test';
 import type { GpuDevice } from '../../src/engine/gpu/device.ts';
 import { allocateLogprobsScratch, recordLogprobs, recordWords } from '../../src/engine/ops/logprobs.ts';
 import { maxTopLogprobs } from '../../src/engine/types.ts';
-import { context, gpuTest, randomNumbers, tensor, upload } from '../helpers/gpu.ts';
+import { context, gpuTest, randomNumbers, tensor, upload, type Variant } from '../helpers/gpu.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 import { logprobsReference } from '../reference/logprobs.ts';
 
 const UNTOUCHED = 0xdeadbeef;
 
+/** The last kernel has a shape for GPUs and one for adapters that compute on the CPU. */
+const SHAPES = [false, true].map((software) => ({ subgroups: false, f16: false, software }));
+
 /** Top lists and log-sum-exps of rows [numRows, vocab]. */
-async function run(device: GpuDevice, logits: Float32Array, vocab: number, wanted: number[]) {
+async function run(device: GpuDevice, logits: Float32Array, vocab: number, wanted: number[], shape: Variant) {
   const numRows = wanted.length;
   const words = recordWords(maxTopLogprobs);
-  const ops = context(device);
+  const ops = context(device, shape);
   const scratch = allocateLogprobsScratch(device, numRows, vocab);
   const records = upload(device, 'records', new Uint32Array(numRows * words).fill(UNTOUCHED));
   recordLogprobs(ops, {
@@ -24,6 +27,7 @@ async function run(device: GpuDevice, logits: Float32Array, vocab: number, wante
     records,
     scratch,
   });
+  expect(ops.recorder.numDispatches).toBe(2);
   ops.recorder.submit();
   const bytes = await device.read(records, 0, numRows * words * 4);
   const sums = await device.read(scratch.logSums, 0, numRows * 4);
@@ -36,7 +40,11 @@ async function run(device: GpuDevice, logits: Float32Array, vocab: number, wante
 }
 
 async function check(device: GpuDevice, logits: Float32Array, vocab: number, wanted: number[]) {
-  const got = await run(device, logits, vocab, wanted);
+  for (const shape of SHAPES) await checkShape(device, logits, vocab, wanted, shape);
+}
+
+async function checkShape(device: GpuDevice, logits: Float32Array, vocab: number, wanted: number[], shape: Variant) {
+  const got = await run(device, logits, vocab, wanted, shape);
   wanted.forEach((count, row) => {
     const what = `V=${vocab} row ${row}`;
     const record = got.record(row);
@@ -111,6 +119,20 @@ describe('logprobs', () => {
     const logits = randomNumbers(2, vocab, 1);
     for (let i = 0; i < 16; i++) logits[4096 + (i >> 2) * 256 + (i & 3)] = 20 + ((i * 5) % 16);
     await check(device, logits, vocab, [20]);
+  });
+
+  gpuTest('many tokens and blocks as good as the best, in orders that overflow every list', async (device) => {
+    const vocab = 151_936;
+    const logits = new Float32Array(4 * vocab);
+    const noise = randomNumbers(9, vocab, 1);
+    for (let id = 0; id < vocab; id++) {
+      // Growing, falling, two values, and the best half in whole blocks.
+      logits[id] = id / 1024;
+      logits[vocab + id] = -id / 1024;
+      logits[2 * vocab + id] = id > 70_000 && id % 2 === 0 ? 1 : 0;
+      logits[3 * vocab + id] = (noise[id] ?? 0) + (((id >> 2) & 63) < 32 ? 100 : 0);
+    }
+    await check(device, logits, vocab, [20, 20, 20, 20]);
   });
 
   gpuTest('the rank and logprob of a given token, ties by id', async (device) => {

@@ -96,6 +96,29 @@ export function keptReference(edited: ArrayLike<number>, params: SamplingParams)
   return kept;
 }
 
+/** How many tokens {@link keptReference} keeps, for vocabularies that are too large to sort ids of. */
+export function keptCountReference(edited: ArrayLike<number>, params: SamplingParams): number {
+  const x = Float64Array.from(edited).sort().reverse();
+  const value = (rank: number) => x[rank] ?? Number.NaN;
+  const mass = (rank: number) => Math.exp(Math.max(value(rank) - value(0), -1e30) / params.temperature);
+  const withTies = (length: number, most: number) => {
+    let end = length;
+    while (end < most && value(end) === value(length - 1)) end++;
+    return end;
+  };
+  let count = x.length;
+  if (params.temperature === 0) return count;
+  if (params.minP > 0) while (count > 1 && mass(count - 1) < params.minP) count--;
+  if (params.topK > 0 && params.topK < count) count = withTies(params.topK, count);
+  if (params.topP >= 1) return count;
+  let total = 0;
+  for (let rank = count - 1; rank >= 0; rank--) total += mass(rank);
+  let sum = 0;
+  let length = 0;
+  while (length < count && sum < params.topP * total) sum += mass(length++);
+  return withTies(length, count);
+}
+
 /** The winner among the kept tokens, and how far the second lies behind. */
 export function drawReference(
   edited: ArrayLike<number>,

@@ -24,6 +24,8 @@ const logprobsParams = struct('LogprobsParams', {
 export const SAMPLE_WG = 64;
 export const SAMPLE_CHUNK = 4096;
 
+const BLOCKS = { WG: SAMPLE_WG, CHUNK: SAMPLE_CHUNK, SUBGROUPS: false } as const;
+
 /** Words of a row's record: token id (or rank of a given token), its raw logprob, then n ids and n logprobs. `maxLogprobs`: the largest n of the step, or -1. */
 export function recordWords(maxLogprobs: number): number {
   return 2 + 2 * Math.max(0, maxLogprobs);
@@ -76,7 +78,6 @@ export function recordLogprobs(context: OpContext, args: LogprobsArgs): void {
   const { logits, vocab, numRows, scratch } = args;
   const chunks = numChunks(vocab);
   const step = context.recorder.arena;
-  const variantParams = { WG: SAMPLE_WG, CHUNK: SAMPLE_CHUNK, SUBGROUPS: false };
   const params = {
     vocab,
     stride: logits.stride,
@@ -87,9 +88,10 @@ export function recordLogprobs(context: OpContext, args: LogprobsArgs): void {
     targets: args.targets ?? 0,
   };
   const shared = { step, logits: logits.buffer, stats: scratch.stats, blocks: scratch.blocks };
-  const blocks = variant(context, 'logprobs-blocks.wgsl', variantParams, logprobsParams);
+  const blocks = variant(context, 'logprobs-blocks.wgsl', BLOCKS, logprobsParams);
   context.recorder.dispatch(blocks, shared, params, chunks, numRows);
-  const top = variant(context, 'logprobs-top.wgsl', variantParams, logprobsParams);
+  const topShape = { WG: context.software ? 32 : 256, CHUNK: SAMPLE_CHUNK, LANES: SAMPLE_WG };
+  const top = variant(context, 'logprobs-top.wgsl', topShape, logprobsParams);
   const results = { log_sums: scratch.logSums, records: args.records };
   context.recorder.dispatch(top, { ...shared, ...results }, params, numRows);
   if (args.targets === undefined) return;

@@ -56,18 +56,40 @@ const sampleParams = struct('SampleParams', {
   mask_words: 'u32',
   stage: 'u32',
   slots: 'u32',
+  skips_plain: 'u32',
+  narrow_stages: 'u32',
+  narrow_lanes: 'u32',
 });
 
-/** Digits of the radix search and its slots per digit, as in sample-search.wgsl. */
+/** Digits of typical sampling's radix search and its bins per digit, as in sample-band.wgsl. */
 const NUM_DIGITS = 5;
-const BIN_SLOTS = 129;
+const NUM_BINS = 128;
+
+/**
+ * How a workgroup searches a row: its invocations, and the loads that each has in flight. One workgroup does a row, so that a GPU must be
+ * given enough at once to hide its memory's latency; on a CPU a barrier costs for each invocation.
+ */
+const NARROW = {
+  gpu: { WG: 256, LOADS: 4, LIST: 1024, BITS: 8 },
+  software: { WG: 16, LOADS: 1, LIST: 128, BITS: 7 },
+} as const;
+
+/** Bits of `narrow_stages`, as in sample-narrow.wgsl. */
+const NARROW_STAGE = { start: 1, topK: 2, topP: 4 } as const;
+
+/** Batches of blocks times blocks of a batch in sample-narrow.wgsl, times logits of a block. */
+const MAX_VOCAB = 64 * 512 * (SAMPLE_CHUNK / SAMPLE_WG);
+
+/** The blocks of a row, as in blocks.wgsl. */
+const BLOCKS = { CHUNK: SAMPLE_CHUNK, LANES: SAMPLE_WG } as const;
 
 /** Buffers of sampling, for a number of rows and a vocabulary. Edits, saved logits and masks grow with what is asked for. */
 export interface SampleScratch {
   readonly maxRows: number;
   readonly vocab: number;
   readonly logprobs: LogprobsScratch;
-  readonly peaks: GpuBuffer;
+  /** What sample-survey.wgsl finds of each block. Shapes: [maxRows][chunks][SAMPLE_WG][2]. */
+  readonly blocks: GpuBuffer;
   /** Shapes: [maxRows][4], see kept.wgsl. */
   readonly limits: GpuBuffer;
   readonly bins: GpuBuffer;
@@ -83,16 +105,18 @@ export interface SampleScratch {
   masks: GpuBuffer;
 }
 
+/** Throws: Error for vocabularies that the search of a row has no room for. */
 export function allocateSampleScratch(device: GpuDevice, maxRows: number, vocab: number): SampleScratch {
+  if (vocab > MAX_VOCAB) throw new Error(`sampling: a vocabulary of ${vocab}, room for ${MAX_VOCAB}`);
   const parts = maxRows * numChunks(vocab);
   const isFused = numChunks(vocab) === 1;
   return {
     maxRows,
     vocab,
     logprobs: allocateLogprobsScratch(device, maxRows, vocab),
-    peaks: device.createBuffer('sample peaks', parts * 4),
+    blocks: device.createBuffer('sample blocks', parts * SAMPLE_WG * 8),
     limits: device.createBuffer('sample limits', maxRows * 16),
-    bins: device.createBuffer('sample bins', isFused ? 16 : 2 * parts * BIN_SLOTS * 4),
+    bins: device.createBuffer('sample bins', isFused ? 16 : 2 * parts * NUM_BINS * 4),
     intervals: device.createBuffer('sample intervals', maxRows * 8 * 16),
     best: device.createBuffer('sample best', parts * 8),
     extras: allocateExtraScratch(device, maxRows, vocab),
@@ -131,11 +155,26 @@ export function recordSample(context: OpContext, args: SampleArgs): SampleReadba
   if (batch.numEdits > 0) stages.edits();
   const extras = usesExtras(batch.stages) ? stages.extras() : null;
   const isTruncated = batch.usesMinP || batch.usesTopK || batch.usesTopP || extras !== null;
-  if (isTruncated) stages.floor();
-  extras?.sigma();
-  if (batch.usesTopK) stages.search('top-k');
-  extras?.typical();
-  if (batch.usesTopP) stages.search('top-p');
+  if (isTruncated) {
+    stages.survey(extras === null);
+    const { sigma, typical } = batch.stages;
+    // One dispatch does all truncations that no other stage comes between.
+    const topK = batch.usesTopK ? NARROW_STAGE.topK : 0;
+    const topP = batch.usesTopP ? NARROW_STAGE.topP : 0;
+    const [first, second, third] =
+      sigma.count > 0
+        ? typical.count > 0
+          ? [0, topK, topP]
+          : [0, topK | topP, 0]
+        : typical.count > 0
+          ? [topK, 0, topP]
+          : [topK | topP, 0, 0];
+    stages.narrow(NARROW_STAGE.start | first);
+    extras?.sigma();
+    if (second > 0) stages.narrow(second);
+    extras?.typical();
+    if (third > 0) stages.narrow(third);
+  }
   extras?.xtc();
   extras?.dynatemp();
   extras?.mirostat();
@@ -197,6 +236,9 @@ class Stages {
       mask_words: Math.ceil(scratch.vocab / 32),
       stage: 0,
       slots: args.slots ? recorder.words(args.slots, numRows) : 0,
+      skips_plain: 0,
+      narrow_stages: 0,
+      narrow_lanes: 0,
     };
   }
 
@@ -213,7 +255,7 @@ class Stages {
       },
       searchBand: () => {
         this.params.stage = this.entriesAt(stages.typical);
-        this.search('typical');
+        this.band();
       },
     });
   }
@@ -247,31 +289,42 @@ class Stages {
     this.dispatch('sample-edit.wgsl', {}, buffers, Math.ceil(batch.maxEdits / SAMPLE_WG), batch.numRows);
   }
 
-  floor(): void {
+  /** `skipsPlain`: rows without min-p, top-k and top-p take no part in any truncation. */
+  survey(skipsPlain: boolean): void {
     const { logits, prepared: batch, scratch } = this.args;
-    const { peaks, limits } = scratch;
-    const peakBuffers = { logits: logits.buffer, peaks };
-    this.dispatch('sample-peak.wgsl', { CHUNK: SAMPLE_CHUNK }, peakBuffers, this.chunks, batch.numRows);
-    this.dispatch('sample-floor.wgsl', {}, { step: this.step, peaks, limits }, batch.numRows);
+    this.params.skips_plain = skipsPlain ? 1 : 0;
+    const buffers = { step: this.step, logits: logits.buffer, blocks: scratch.blocks };
+    const { LOADS } = this.context.software ? NARROW.software : NARROW.gpu;
+    this.dispatch('sample-survey.wgsl', { LOADS, ...BLOCKS }, buffers, this.chunks, batch.numRows);
   }
 
-  search(kind: 'top-k' | 'top-p' | 'typical'): void {
+  /** `does`: of {@link NARROW_STAGE}. */
+  narrow(does: number): void {
     const { logits, prepared: batch, scratch } = this.args;
+    const { blocks, limits } = scratch;
+    this.params.narrow_stages = does;
+    const shape = this.context.software ? NARROW.software : NARROW.gpu;
+    this.params.narrow_lanes = shape.WG;
+    const buffers = { step: this.step, logits: logits.buffer, blocks, limits };
+    this.dispatch('sample-narrow.wgsl', { ...shape, ...BLOCKS }, buffers, batch.numRows);
+  }
+
+  /** Typical sampling's search. */
+  band(): void {
+    const { logits, prepared: batch, scratch } = this.args;
+    const { count } = batch.stages.typical;
     const isFused = this.chunks === 1;
-    const isBand = kind === 'typical';
-    const count = isBand ? batch.stages.typical.count : batch.numRows;
-    const flags = { CHUNK: SAMPLE_CHUNK, MASS: kind !== 'top-k', BAND: isBand, FUSED: isFused };
+    const flags = { CHUNK: SAMPLE_CHUNK, FUSED: isFused };
     const { bins, intervals, limits, extras } = scratch;
-    const common = { step: this.step, logits: logits.buffer, limits };
-    const buffers = isBand ? { ...common, centers: extras.centers } : common;
+    const buffers = { step: this.step, logits: logits.buffer, limits, centers: extras.centers };
     if (isFused) {
-      this.dispatch('sample-search.wgsl', flags, buffers, 1, count);
+      this.dispatch('sample-band.wgsl', flags, buffers, 1, count);
       return;
     }
     for (let digit = 0; digit <= NUM_DIGITS; digit++) {
       this.params.digit = digit;
       const x = digit === NUM_DIGITS ? 1 : this.chunks;
-      this.dispatch('sample-search.wgsl', flags, { ...buffers, bins, intervals }, x, count);
+      this.dispatch('sample-band.wgsl', flags, { ...buffers, bins, intervals }, x, count);
     }
   }
 
@@ -280,7 +333,7 @@ class Stages {
     const isDynamic = batch.stages.dynatemp.count > 0;
     const flags = { CHUNK: SAMPLE_CHUNK, TRUNCATE: isTruncated, DYNAMIC: isDynamic };
     const buffers = { step: this.step, logits: logits.buffer, best: scratch.best };
-    const kept = isTruncated ? { ...buffers, limits: scratch.limits } : buffers;
+    const kept = isTruncated ? { ...buffers, limits: scratch.limits, blocks: scratch.blocks } : buffers;
     const all = isDynamic ? { ...kept, heats: scratch.extras.heats } : kept;
     this.dispatch('sample-draw.wgsl', flags, all, this.chunks, batch.numRows);
   }
@@ -310,7 +363,7 @@ class Stages {
   }
 
   private dispatch(
-    entry: ExtraShader | `sample-${'mask' | 'edit' | 'peak' | 'floor' | 'search' | 'draw' | 'pick'}.wgsl`,
+    entry: ExtraShader | `sample-${'mask' | 'edit' | 'survey' | 'narrow' | 'band' | 'draw' | 'pick'}.wgsl`,
     flags: Readonly<Record<string, ParamValue>>,
     buffers: Readonly<Record<string, GpuBuffer>>,
     x: number,

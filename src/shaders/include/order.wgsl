@@ -8,6 +8,11 @@ fn order_key(x: f32) -> u32 {
   return select(bits | 0x80000000u, ~bits, (bits & 0x80000000u) != 0u);
 }
 
+fn order_keys(x: vec4f) -> vec4u {
+  let bits = bitcast<vec4u>(select(x, vec4f(0.0), x == vec4f(0.0)));
+  return select(bits | vec4u(0x80000000u), ~bits, (bits & vec4u(0x80000000u)) != vec4u(0u));
+}
+
 fn key_value(key: u32) -> f32 {
   return bitcast<f32>(select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u));
 }
