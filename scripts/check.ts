@@ -19,8 +19,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const BINDINGS = ['bun-webgpu', 'webgpu'] as const;
 const GPU_FOLDERS = ['test/unit/gpu', 'test/kernels', 'test/models', 'test/e2e'];
 
-/** Those of them named `*-matrix.test.ts` need subgroup matrices. */
-const KERNEL_TESTS = 'test/kernels';
+/** Tests in here named `*-matrix.test.ts` need subgroup matrices. */
+const MATRIX_FOLDERS = ['test/kernels', 'test/models'];
 
 const reports = mkdtempSync(join(tmpdir(), 'check-'));
 let total: Counts = { passed: 0, failed: 0, skipped: 0 };
@@ -56,7 +56,11 @@ function runTests(binding: string, folders: readonly string[]): void {
 /** The kernels for subgroup matrices, on a driver that has them. Where it is not to be had, that is said and nothing counts. */
 function runMatrixTests(): void {
   const name = 'webgpu on Mesa 26.1';
-  const files = readdirSync(join(root, KERNEL_TESTS)).filter((file) => file.endsWith('-matrix.test.ts'));
+  const files = MATRIX_FOLDERS.flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((file) => file.endsWith('-matrix.test.ts'))
+      .map((file) => join(folder, file)),
+  );
   console.log(`== tests with ${name}: ${files.join(', ')}`);
   const mesa = prepareMesa(root);
   if (mesa.kind === 'unsupported') {
@@ -67,8 +71,7 @@ function runMatrixTests(): void {
   } else {
     // Started directly: a package script would start another Bun without the newer libraries.
     const { words, env } = startWith(mesa, [process.execPath, 'test', '--timeout', '100000']);
-    const paths = files.map((file) => join(KERNEL_TESTS, file));
-    count(name, words, paths, {
+    count(name, words, files, {
       LP_NUM_THREADS: '0',
       XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR ?? tmpdir(),
       ...env,

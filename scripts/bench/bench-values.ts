@@ -4,13 +4,15 @@
 import type { GpuBuffer } from '../../src/engine/gpu/buffer.ts';
 import type { GpuDevice } from '../../src/engine/gpu/device.ts';
 import {
+  isQuantised,
   type Matrix,
+  type MatrixFormat,
   paddedColumns,
   rowBytes,
-  type StoredFormat,
   type Tensor,
   type Vector,
 } from '../../src/engine/ops/tensor.ts';
+import { groupsFor } from '../../src/engine/weights/quantise.ts';
 
 const PATTERN_WORDS = 2 ** 18;
 /** Small normal numbers as f32, as two f16 and as two bf16: no infinities, no denormals to slow a CPU down. */
@@ -38,13 +40,13 @@ export async function benchTensor(device: GpuDevice, label: string, rows: number
 }
 
 export async function benchVector(device: GpuDevice, label: string, length: number): Promise<Vector> {
-  return { buffer: await filledBuffer(device, label, length * 4), length };
+  return { buffer: await filledBuffer(device, label, paddedColumns(length) * 4), length };
 }
 
 /** Copies of one matrix, so many that a round through them comes from memory. Limits: the matrix fits one binding. */
 export async function benchMatrices(
   device: GpuDevice,
-  format: StoredFormat,
+  format: MatrixFormat,
   rows: number,
   columns: number,
 ): Promise<Matrix[]> {
@@ -53,12 +55,22 @@ export async function benchMatrices(
   const matrices: Matrix[] = [];
   for (let i = 0; i < copies; i++) {
     const buffer = await filledBuffer(device, `weight ${i}`, bytes);
-    matrices.push({ format, rows, columns, shards: [{ buffer, firstRow: 0, rows }] });
+    if (!isQuantised(format)) {
+      matrices.push({ format, rows, columns, shards: [{ buffer, firstRow: 0, rows }] });
+      continue;
+    }
+    const groups = groupsFor(format, columns);
+    if (!groups) throw new Error(`${columns} columns are not whole groups`);
+    const scales = await filledBuffer(device, `scales ${i}`, (rows * columns * 4) / groups.size);
+    matrices.push({ format, groups, rows, columns, shards: [{ buffer, scales, firstRow: 0, rows }] });
   }
   return matrices;
 }
 
 /** Frees what {@link benchMatrices} made. */
 export function destroyMatrices(device: GpuDevice, matrices: readonly Matrix[]): void {
-  for (const matrix of matrices) for (const shard of matrix.shards) device.destroyBuffer(shard.buffer);
+  for (const { buffer, scales } of matrices.flatMap((matrix) => matrix.shards)) {
+    device.destroyBuffer(buffer);
+    if (scales) device.destroyBuffer(scales);
+  }
 }

@@ -7,7 +7,7 @@
 import { writeFileSync } from 'node:fs';
 import type { BindingName } from '../../src/engine/gpu/binding.ts';
 import { GpuDevice } from '../../src/engine/gpu/device.ts';
-import type { StoredFormat } from '../../src/engine/ops/tensor.ts';
+import type { MatrixFormat } from '../../src/engine/ops/tensor.ts';
 import type { StepPlan } from '../../src/engine/plan.ts';
 import { EngineError } from '../../src/engine/types.ts';
 import { measureCeilings } from './ceilings.ts';
@@ -24,7 +24,7 @@ import { printTable, short } from './table.ts';
 /** Null: a default that suits the adapter. */
 export interface EngineBenchOptions {
   readonly models: readonly ShapeName[] | null;
-  readonly dtype: StoredFormat;
+  readonly dtype: MatrixFormat;
   readonly batches: readonly number[] | null;
   readonly contexts: readonly number[] | null;
   readonly prefills: readonly number[] | null;
@@ -59,7 +59,7 @@ interface Case {
 
 interface CaseResult extends Case, Bounds {
   readonly model: ShapeName;
-  readonly dtype: StoredFormat;
+  readonly dtype: MatrixFormat;
   readonly stepMs: number;
   readonly tokensPerSecond: number;
   readonly numDispatches: number;

@@ -8,8 +8,9 @@ import type { GpuDevice } from '../../src/engine/gpu/device.ts';
 import type { OpContext } from '../../src/engine/ops/context.ts';
 import { recordEmbed } from '../../src/engine/ops/embed.ts';
 import { recordGatedMatmul, recordMatmul } from '../../src/engine/ops/matmul.ts';
+import { allocateQuantisedRows } from '../../src/engine/ops/quantise-rows.ts';
 import { recordRmsNorm } from '../../src/engine/ops/rms-norm.ts';
-import { rowBytes, type StoredFormat } from '../../src/engine/ops/tensor.ts';
+import { type MatrixFormat, rowBytes } from '../../src/engine/ops/tensor.ts';
 import { attentionCases } from './attention-cases.ts';
 import { benchMatrices, benchTensor, benchVector, destroyMatrices } from './bench-values.ts';
 import type { Call } from './gpu-timer.ts';
@@ -39,10 +40,11 @@ export function kernelCases(device: GpuDevice): KernelCase[] {
         [8192, 2048],
       ];
   const [, wide = [1, 1]] = shapes;
-  const formats: StoredFormat[] = ['bf16', 'f16', 'f32'];
+  const formats: MatrixFormat[] = ['f16', 'f32', 'int8', 'int4'];
   return [
     ...[1, 4, 16, 64, 256].flatMap((rows) => shapes.map((shape) => matmulCase(rows, shape, 'bf16'))),
-    ...formats.slice(1).flatMap((format) => [1, 256].map((rows) => matmulCase(rows, wide, format))),
+    ...formats.flatMap((format) => [1, 256].map((rows) => matmulCase(rows, wide, format))),
+    ...(['int8', 'int4'] as const).flatMap((format) => [1, 256].map((rows) => bytesCase(rows, wide, format))),
     ...[1, 256].map((rows) => gatedCase(rows, wide)),
     ...[1, 256].map((rows) => normCase(rows, wide[1])),
     embedCase(256, wide[1]),
@@ -51,7 +53,7 @@ export function kernelCases(device: GpuDevice): KernelCase[] {
   ];
 }
 
-function matmulCase(rows: number, [n, k]: Shape, format: StoredFormat): KernelCase {
+function matmulCase(rows: number, [n, k]: Shape, format: MatrixFormat): KernelCase {
   return {
     name: `matmul ${rows} x ${n} x ${k} ${format}`,
     bytes: n * rowBytes(format, k) + rows * (n + k) * 4,
@@ -69,6 +71,26 @@ function matmulCase(rows: number, [n, k]: Shape, format: StoredFormat): KernelCa
         release: () => {
           destroyMatrices(device, weights);
           for (const { buffer } of [x, y]) device.destroyBuffer(buffer);
+        },
+      };
+    },
+  };
+}
+
+/** As {@link matmulCase}, with the activations rounded to bytes first. */
+function bytesCase(rows: number, shape: Shape, format: MatrixFormat): KernelCase {
+  const plain = matmulCase(rows, shape, format);
+  return {
+    ...plain,
+    name: `${plain.name} by bytes`,
+    async make(context) {
+      const dp4a = allocateQuantisedRows(context.device, rows, shape[1]);
+      const made = await plain.make({ ...context, dp4a });
+      return {
+        ...made,
+        release: () => {
+          made.release();
+          for (const buffer of [dp4a.quants, dp4a.scales]) context.device.destroyBuffer(buffer);
         },
       };
     },

@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { StoredFormat } from '../../src/engine/ops/tensor.ts';
+import type { MatrixFormat } from '../../src/engine/ops/tensor.ts';
 import { benchEngine } from './engine.ts';
 import { benchHost } from './host.ts';
 import { benchHttpLoad } from './http-load.ts';
@@ -39,7 +39,7 @@ bun run bench http-load [options]  streams alone, and beside large request bodie
   --body-kib 200         size of each body
 bun run bench engine [options]   real models' shapes with made-up weights, against the roofline
   --models A,B           ${SHAPE_NAMES.join(', ')}
-  --dtype bf16           how weights are stored: f32, bf16, f16
+  --dtype bf16           how weights are stored: f32, bf16, f16, int8, int4 (the last two: of the layers)
   --batch 1,8,32         sequences that decode at once
   --context 128,2048     their contexts
   --prefill 512,2048     prompts that are computed alone; none: no prefill
@@ -137,7 +137,9 @@ async function run(name: string | undefined): Promise<object> {
     case 'engine':
       return benchEngine({
         models: values.models?.split(',').map((text) => oneOf(text, '--models', isShapeName)) ?? null,
-        dtype: oneOf(values.dtype ?? 'bf16', '--dtype', (text): text is StoredFormat => /^(f32|bf16|f16)$/.test(text)),
+        dtype: oneOf(values.dtype ?? 'bf16', '--dtype', (text): text is MatrixFormat =>
+          /^(f32|bf16|f16|int8|int4)$/.test(text),
+        ),
         batches: counts(values.batch, '--batch'),
         contexts: counts(values.context, '--context'),
         prefills: values.prefill === 'none' ? [] : counts(values.prefill, '--prefill'),

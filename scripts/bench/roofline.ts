@@ -5,7 +5,8 @@
  * Next: `ceilings.ts` and `dispatch-cost.ts` (the rates), `engine.ts` (who asks).
  */
 import type { ModelSpec } from '../../src/engine/models/spec.ts';
-import { rowBytes, type StoredFormat } from '../../src/engine/ops/tensor.ts';
+import { isQuantised, type MatrixFormat, storedBytes } from '../../src/engine/ops/tensor.ts';
+import { groupsFor } from '../../src/engine/weights/quantise.ts';
 import type { Ceilings } from './ceilings.ts';
 
 /** A step, or several that make up a prefill. */
@@ -32,17 +33,25 @@ function layerParameters(spec: ModelSpec): number {
   return spec.hidden * (2 * q + 2 * kv) + 3 * spec.hidden * spec.ffn;
 }
 
+/** Bytes of one element of a layer's matrix, with its share of a scale, and of one of a table, which stays in 16 bits. */
+function elementBytes(spec: ModelSpec, format: MatrixFormat): { layers: number; tables: number } {
+  const bytes = storedBytes(format);
+  if (!isQuantised(format)) return { layers: bytes, tables: bytes };
+  const groups = groupsFor(format, spec.hidden);
+  return { layers: groups ? bytes + 4 / groups.size : 2, tables: 2 };
+}
+
 /** What the matrices take in memory; a tied head counts once. Units: bytes. */
-export function weightBytes(spec: ModelSpec, format: StoredFormat): number {
-  const element = rowBytes(format, 8) / 8;
+export function weightBytes(spec: ModelSpec, format: MatrixFormat): number {
+  const element = elementBytes(spec, format);
   const tables = (spec.tiedHead ? 1 : 2) * spec.vocab * spec.hidden;
-  return element * (spec.layers.length * layerParameters(spec) + tables);
+  return element.layers * spec.layers.length * layerParameters(spec) + element.tables * tables;
 }
 
 /** What a step must at least move and do. `kvBytes`: of one element of the cache. */
-export function stepWork(spec: ModelSpec, format: StoredFormat, kvBytes: number, step: StepShape): Work {
+export function stepWork(spec: ModelSpec, format: MatrixFormat, kvBytes: number, step: StepShape): Work {
   const { sequences, newTokens, context, numSteps } = step;
-  const element = rowBytes(format, 8) / 8;
+  const element = elementBytes(spec, format);
   const layers = spec.layers.length * layerParameters(spec);
   const head = spec.vocab * spec.hidden;
   let cached = 0;
@@ -59,7 +68,8 @@ export function stepWork(spec: ModelSpec, format: StoredFormat, kvBytes: number,
     cached += sequences * Math.min(context, window === null ? context : window + newTokens - 1);
   }
   return {
-    bytes: numSteps * element * layers + element * head + cached * 2 * spec.kvHeads * spec.headDim * kvBytes,
+    bytes:
+      numSteps * element.layers * layers + element.tables * head + cached * 2 * spec.kvHeads * spec.headDim * kvBytes,
     operations: 2 * sequences * newTokens * layers + 2 * sequences * head + 4 * pairs * spec.heads * spec.headDim,
   };
 }

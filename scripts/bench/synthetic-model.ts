@@ -11,7 +11,7 @@ import { type MemoryPlan, planMemory } from '../../src/engine/memory-plan.ts';
 import type { ModelSpec } from '../../src/engine/models/spec.ts';
 import { loadModelWeights, type ModelWeights } from '../../src/engine/models/weights.ts';
 import { type CacheShape, type LayerCache, layerCacheBytes } from '../../src/engine/ops/kv-cache.ts';
-import type { StoredFormat } from '../../src/engine/ops/tensor.ts';
+import type { MatrixFormat } from '../../src/engine/ops/tensor.ts';
 import type { TunedPlans } from '../../src/engine/ops/tuned-plans.ts';
 import { Runner } from '../../src/engine/runner.ts';
 import { tuneModel } from '../../src/engine/tune/tune-model.ts';
@@ -24,7 +24,8 @@ import { weightBytes } from './roofline.ts';
 import type { DrivenModel } from './step-driver.ts';
 
 const CHUNK_BYTES = 2 ** 20;
-const DTYPES: Record<StoredFormat, FloatDtype> = { f32: 'F32', f16: 'F16', bf16: 'BF16' };
+/** What the made-up files hold; the loader quantises. */
+const DTYPES: Record<MatrixFormat, FloatDtype> = { f32: 'F32', f16: 'F16', bf16: 'BF16', int8: 'BF16', int4: 'BF16' };
 
 /** What the cases of a benchmark need at most. */
 export interface SyntheticNeeds {
@@ -46,7 +47,7 @@ export interface SyntheticModel extends DrivenModel {
 export async function makeSyntheticModel(
   device: GpuDevice,
   spec: ModelSpec,
-  format: StoredFormat,
+  format: MatrixFormat,
   needs: SyntheticNeeds,
 ): Promise<SyntheticModel> {
   const loaded = loadConfig({ ...processSurroundings(), args: [] });

@@ -13,6 +13,7 @@ import { readSpec } from './models/registry.ts';
 import type { ModelSpec } from './models/spec.ts';
 import { loadModelWeights, type ModelWeights } from './models/weights.ts';
 import { type CacheShape, type LayerCache, layerCacheBytes } from './ops/kv-cache.ts';
+import type { QuantisedFormat } from './ops/tensor.ts';
 import { Runner } from './runner.ts';
 import { tuneModel } from './tune/tune-model.ts';
 import { EngineError } from './types.ts';
@@ -20,7 +21,7 @@ import { type WantedFormat, WeightLoader } from './weights/loader.ts';
 import { openSafetensors } from './weights/safetensors.ts';
 
 const FORMAT_OF_DTYPE = { auto: null, float32: 'f32', float16: 'f16', bfloat16: 'bf16' } as const;
-const DTYPE_OF_FORMAT = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
+const DTYPE_OF_FORMAT = { f32: 'float32', f16: 'float16', bf16: 'bfloat16', int8: 'int8', int4: 'int4' } as const;
 
 export interface LoadedModel {
   readonly device: GpuDevice;
@@ -37,6 +38,10 @@ export interface LoadOptions {
   readonly onNotice: (message: string) => void;
   /** Kernels for adapters that compute on the CPU; what the adapter is unless said. For tests. */
   readonly software?: boolean;
+  /** Rounds the layers' matrices to integers. */
+  readonly quantise?: QuantisedFormat;
+  /** Rounds activations to bytes where they meet integer weights. */
+  readonly dp4a?: boolean;
 }
 
 /** Loads a model onto the GPU. Throws: EngineError('load-failed') naming what is wrong. */
@@ -49,7 +54,13 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
   });
   options.onNotice(`GPU: ${adapterName(device.adapter)} through ${device.binding}: ${device.bindingReason}`);
   try {
-    const { weights, weightBytes } = await loadWeights(folder, device, spec, FORMAT_OF_DTYPE[config.dtype], options);
+    const { weights, weightBytes } = await loadWeights(
+      folder,
+      device,
+      spec,
+      options.quantise ?? FORMAT_OF_DTYPE[config.dtype],
+      options,
+    );
     device.throwIfFailed();
     const software = options.software ?? device.adapter.isSoftware;
     // Before the cache takes the rest of the memory.
@@ -69,7 +80,8 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
     });
     const { plan, shape, caches } = await allocateCaches(device, spec, planned);
     for (const notice of plan.notices) options.onNotice(notice);
-    const runner = new Runner({ device, spec, weights, plan, shape, caches, software, tuned });
+    const dp4a = options.dp4a ?? false;
+    const runner = new Runner({ device, spec, weights, plan, shape, caches, software, tuned, dp4a });
     return { device, spec, plan, runner, dtype: DTYPE_OF_FORMAT[format], weightBytes };
   } catch (error) {
     device.close();

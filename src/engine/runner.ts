@@ -17,6 +17,8 @@ import type { ModelWeights } from './models/weights.ts';
 import { PREFILL_ITEM_WORDS, planAttention, planPrefillItems } from './ops/attention.ts';
 import { makeContext, type OpContext } from './ops/context.ts';
 import type { CacheShape, LayerCache } from './ops/kv-cache.ts';
+import { reserveManyRows } from './ops/matmul-many.ts';
+import { allocateQuantisedRows } from './ops/quantise-rows.ts';
 import { allocateSampleScratch, recordSample, type SampleScratch } from './ops/sample.ts';
 import { readSampled } from './ops/sample-records.ts';
 import type { StepArray, Tensor } from './ops/tensor.ts';
@@ -38,6 +40,8 @@ export interface RunnerParts {
   readonly software: boolean;
   /** Measured sizes of kernels. */
   readonly tuned: TunedPlans;
+  /** Multiply integer weights with activations as bytes. */
+  readonly dp4a?: boolean;
 }
 
 /** A step that the GPU has been given. */
@@ -73,7 +77,10 @@ export class Runner {
     const blocksPerSequence = Math.ceil(plan.maxModelLen / plan.blockSize);
     const arrayWords = plan.maxNumBatchedTokens * 16 + plan.maxNumSeqs * (blocksPerSequence + 64);
     const recorder = new Recorder(device, arrayWords * 4);
-    this.context = { ...makeContext(device, recorder, parts.software), tuned: parts.tuned };
+    const widest = Math.max(spec.hidden, spec.ffn, spec.heads * spec.headDim);
+    const rows = Math.max(plan.maxNumBatchedTokens, plan.maxNumSeqs);
+    const dp4a = parts.dp4a ? allocateQuantisedRows(device, rows, widest) : null;
+    this.context = { ...makeContext(device, recorder, parts.software), tuned: parts.tuned, dp4a };
     this.batch = new StepBatch(plan.blockSize);
     const attention = planAttention(device, shape, spec.heads, this.context.subgroups);
     this.activations = allocateActivations(device, spec, attention, {
@@ -82,6 +89,7 @@ export class Runner {
       maxLogitRows: plan.maxNumSeqs,
       maxModelLen: plan.maxModelLen,
     });
+    reserveManyRows(this.context, plan.maxNumBatchedTokens, Math.max(spec.hidden, spec.ffn, spec.heads * spec.headDim));
     this.decoder = new Decoder(this.context, spec, parts.weights, this.activations, shape, parts.caches);
     this.preparer = new SamplingPreparer(spec.vocab, spec.eosTokenIds);
     this.scratch = allocateSampleScratch(device, plan.maxNumSeqs, spec.vocab);

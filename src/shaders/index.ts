@@ -9,12 +9,16 @@ import attentionReduce from './attention-reduce.wgsl' with { type: 'text' };
 import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
 import blocks from './include/blocks.wgsl' with { type: 'text' };
+import dp4a from './include/dp4a.wgsl' with { type: 'text' };
 import kept from './include/kept.wgsl' with { type: 'text' };
 import kv from './include/kv.wgsl' with { type: 'text' };
 import matmul from './include/matmul.wgsl' with { type: 'text' };
 import matmulOutput from './include/matmul-output.wgsl' with { type: 'text' };
 import matmulPart from './include/matmul-part.wgsl' with { type: 'text' };
 import matmulSums from './include/matmul-sums.wgsl' with { type: 'text' };
+import matmulSumsDp4a from './include/matmul-sums-dp4a.wgsl' with { type: 'text' };
+import matmulSumsQuantised from './include/matmul-sums-quantised.wgsl' with { type: 'text' };
+import matmulWeights from './include/matmul-weights.wgsl' with { type: 'text' };
 import narrow from './include/narrow.wgsl' with { type: 'text' };
 import order from './include/order.wgsl' with { type: 'text' };
 import parts from './include/parts.wgsl' with { type: 'text' };
@@ -24,10 +28,12 @@ import reduce from './include/reduce.wgsl' with { type: 'text' };
 import reduceMax from './include/reduce-max.wgsl' with { type: 'text' };
 import reduceSubgroup from './include/reduce-subgroup.wgsl' with { type: 'text' };
 import slots from './include/slots.wgsl' with { type: 'text' };
+import weightGroups from './include/weight-groups.wgsl' with { type: 'text' };
 import weights from './include/weights.wgsl' with { type: 'text' };
 import logprobsBlocks from './logprobs-blocks.wgsl' with { type: 'text' };
 import logprobsTarget from './logprobs-target.wgsl' with { type: 'text' };
 import logprobsTop from './logprobs-top.wgsl' with { type: 'text' };
+import matmulDp4a from './matmul-dp4a.wgsl' with { type: 'text' };
 import matmulGemv from './matmul-gemv.wgsl' with { type: 'text' };
 import matmulMatrix from './matmul-matrix.wgsl' with { type: 'text' };
 import matmulPack from './matmul-pack.wgsl' with { type: 'text' };
@@ -35,6 +41,7 @@ import matmulRange from './matmul-range.wgsl' with { type: 'text' };
 import matmulReduce from './matmul-reduce.wgsl' with { type: 'text' };
 import matmulRows from './matmul-rows.wgsl' with { type: 'text' };
 import matmulTile from './matmul-tile.wgsl' with { type: 'text' };
+import quantiseRows from './quantise-rows.wgsl' with { type: 'text' };
 import rmsNorm from './rms-norm.wgsl' with { type: 'text' };
 import ropeKv from './rope-kv.wgsl' with { type: 'text' };
 import sampleBand from './sample-band.wgsl' with { type: 'text' };
@@ -59,6 +66,7 @@ export const shaderSources = {
   'attention-prefill.wgsl': attentionPrefill,
   'attention-reduce.wgsl': attentionReduce,
   'blocks.wgsl': blocks,
+  'dp4a.wgsl': dp4a,
   'embed.wgsl': embed,
   'kept.wgsl': kept,
   'kv.wgsl': kv,
@@ -66,9 +74,13 @@ export const shaderSources = {
   'logprobs-target.wgsl': logprobsTarget,
   'logprobs-top.wgsl': logprobsTop,
   'matmul.wgsl': matmul,
+  'matmul-weights.wgsl': matmulWeights,
   'matmul-sums.wgsl': matmulSums,
   'matmul-output.wgsl': matmulOutput,
   'matmul-part.wgsl': matmulPart,
+  'matmul-sums-dp4a.wgsl': matmulSumsDp4a,
+  'matmul-sums-quantised.wgsl': matmulSumsQuantised,
+  'matmul-dp4a.wgsl': matmulDp4a,
   'matmul-gemv.wgsl': matmulGemv,
   'matmul-rows.wgsl': matmulRows,
   'matmul-tile.wgsl': matmulTile,
@@ -80,6 +92,7 @@ export const shaderSources = {
   'order.wgsl': order,
   'parts.wgsl': parts,
   'power-scale.wgsl': powerScale,
+  'quantise-rows.wgsl': quantiseRows,
   'random.wgsl': random,
   'reduce.wgsl': reduce,
   'reduce-max.wgsl': reduceMax,
@@ -102,6 +115,7 @@ export const shaderSources = {
   'sample-typical.wgsl': sampleTypical,
   'sample-xtc.wgsl': sampleXtc,
   'slots.wgsl': slots,
+  'weight-groups.wgsl': weightGroups,
   'weights.wgsl': weights,
 } as const;
 

@@ -2,6 +2,7 @@
 //
 // One workgroup gives ROWS outputs for all COLS rows of x; its invocations stride over k in chunks of 8 elements,
 // so that neighbours load neighbouring 16 bytes and each weight is read once for the whole batch.
+// NORM folds the rms norm of x in: the sums of squares are taken in the same pass, and each output is scaled at its end.
 // Source: the multi-column matrix-vector kernels of ggml's WebGPU backend, with the partial sums kept in named registers.
 #param WG: u32
 #param ROWS: u32
@@ -24,7 +25,11 @@ const PARTS: u32 = WG / 4u;
 #else
 const PARTS: u32 = WG;
 #endif
+#if NORM
+var<workgroup> parts: array<f32, (SUMS + COLS) * PARTS>;
+#else
 var<workgroup> parts: array<f32, SUMS * PARTS>;
+#endif
 
 fn finish(index: u32, num_parts: u32) -> f32 {
   var sum = 0.0;
@@ -78,6 +83,16 @@ fn main(
   }
 #end
 #end
+#if NORM
+#unroll m COLS
+  {
+    let total = subgroupAdd(squares$m);
+    if (is_first) {
+      parts[(SUMS + $mu) * PARTS + part] = total;
+    }
+  }
+#end
+#endif
 #else
   let num_parts = WG;
 #unroll r ROWS
@@ -88,16 +103,26 @@ fn main(
 #endif
 #end
 #end
+#if NORM
+#unroll m COLS
+  parts[(SUMS + $mu) * PARTS + lane] = squares$m;
+#end
+#endif
 #endif
   workgroupBarrier();
   for (var output = lane; output < OUTPUTS; output += WG) {
     let row = first_row + output / COLS;
     let column = output % COLS;
     if (row < params.n && column < params.rows) {
-#if GATED
-      write_output(column, row, finish(output, num_parts), finish(OUTPUTS + output, num_parts));
+#if NORM
+      let scale = inverseSqrt(finish(SUMS + column, num_parts) / f32(params.columns) + params.eps);
 #else
-      write_output(column, row, finish(output, num_parts), 0.0);
+      let scale = 1.0;
+#endif
+#if GATED
+      write_output(column, row, finish(output, num_parts) * scale, finish(OUTPUTS + output, num_parts) * scale);
+#else
+      write_output(column, row, finish(output, num_parts) * scale, 0.0);
 #endif
     }
   }

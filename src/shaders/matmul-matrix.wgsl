@@ -1,7 +1,7 @@
-// Matrix product for many rows of x with subgroup matrices (tensor cores); formula: include/matmul.wgsl. FORMAT: 1 or 2.
+// Matrix product for many rows of x with subgroup matrices (tensor cores); formula: include/matmul.wgsl. Any format but f32.
 //
 // Operands are f16, sums f32. x comes packed by matmul-pack.wgsl, each row scaled by a power of two; with SCALED, w is scaled by rows on
-// its way into workgroup memory (matmul-range.wgsl), because bf16 reaches far beyond f16. The outputs are scaled back, so that what is lost
+// its way into workgroup memory (ranges, by matmul-range.wgsl), because bf16 reaches far beyond f16. The outputs are scaled back, so that what is lost
 // is rounding to 11 bits, and only numbers 2^29 times smaller than their row's largest lose more.
 // A workgroup gives a tile of 2 x 2 subgroups' blocks of ROWS x COLS matrices. The next stage is loaded from memory while this one is
 // multiplied. Where subgroups turn out smaller than the largest size, there are more than four; those only help with staging.
@@ -17,20 +17,16 @@ enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity);
-#include "weights.wgsl"
+#include "matmul-weights.wgsl"
 #include "matmul-output.wgsl"
 #include "matmul-part.wgsl"
 #include "power-scale.wgsl"
 
-@group(0) @binding(1) var<storage, read> w: array<vec4u>;
 @group(0) @binding(2) var<storage, read> x: array<vec4u>;
-#if GATED
-@group(0) @binding(4) var<storage, read> w2: array<vec4u>;
-#endif
 #if SCALED
-@group(0) @binding(7) var<storage, read> scales: array<f32>;
+@group(0) @binding(10) var<storage, read> ranges: array<f32>;
 #if GATED
-@group(0) @binding(8) var<storage, read> scales2: array<f32>;
+@group(0) @binding(11) var<storage, read> ranges2: array<f32>;
 #endif
 #endif
 
@@ -74,12 +70,42 @@ fn weight_at(output: u32, chunk: u32) -> u32 {
   return select(0xffffffffu, output * params.chunks + chunk, output < params.n && chunk < params.chunks);
 }
 
-fn to_f16(word: vec4u, scale: f32) -> vec4u {
+// A chunk of weights as loaded, with the scale of its group; kept so until it is needed, because unpacking would wait for the load.
+struct Weights {
+  word: Word,
+#if FORMAT >= 3
+  pair: u32,
+#endif
+}
+
+fn load_w(at: u32) -> Weights {
+#if FORMAT >= 3
+  return Weights(w[at], scales[at / GROUP_CHUNKS]);
+#else
+  return Weights(w[at]);
+#endif
+}
+
+#if GATED
+fn load_w2(at: u32) -> Weights {
+#if FORMAT >= 3
+  return Weights(w2[at], scales2[at / GROUP_CHUNKS]);
+#else
+  return Weights(w2[at]);
+#endif
+}
+#endif
+
+fn to_f16(loaded: Weights, scale: f32) -> vec4u {
 #if SCALED
-  let weights = unpack8(word, word);
+#if FORMAT >= 3
+  let weights = dequantised(quants8(loaded.word), scale_of(loaded.pair));
+#else
+  let weights = unpack8(loaded.word, loaded.word);
+#endif
   return vec4u(bitcast<vec2u>(vec4<f16>(weights.low * scale)), bitcast<vec2u>(vec4<f16>(weights.high * scale)));
 #else
-  return word;
+  return loaded.word;
 #endif
 }
 
@@ -114,23 +140,23 @@ fn main(
 #unroll p (2 * COLS * MATRIX_N * STAGE_CHUNKS + WG - 1) / WG
   let w_slot$p = lane + $pu * WG;
   let output$p = tile_output + w_slot$p / STAGE_CHUNKS;
-  var w_word$p = vec4u(0u);
+  var w_word$p = Weights();
   var w_scale$p = 1.0;
 #if GATED
-  var v_word$p = vec4u(0u);
+  var v_word$p = Weights();
   var v_scale$p = 1.0;
 #endif
   {
     let at = weight_at(output$p, begin + w_slot$p % STAGE_CHUNKS);
     if (at != 0xffffffffu) {
-      w_word$p = w[at];
+      w_word$p = load_w(at);
 #if GATED
-      v_word$p = w2[at];
+      v_word$p = load_w2(at);
 #endif
 #if SCALED
-      w_scale$p = scales[output$p];
+      w_scale$p = ranges[output$p];
 #if GATED
-      v_scale$p = scales2[output$p];
+      v_scale$p = ranges2[output$p];
 #endif
 #endif
     }
@@ -159,14 +185,14 @@ fn main(
 #unroll p (2 * COLS * MATRIX_N * STAGE_CHUNKS + WG - 1) / WG
       {
         let at = weight_at(output$p, next_chunk + w_slot$p % STAGE_CHUNKS);
-        w_word$p = vec4u(0u);
+        w_word$p = Weights();
 #if GATED
-        v_word$p = vec4u(0u);
+        v_word$p = Weights();
 #endif
         if (at != 0xffffffffu) {
-          w_word$p = w[at];
+          w_word$p = load_w(at);
 #if GATED
-          v_word$p = w2[at];
+          v_word$p = load_w2(at);
 #endif
         }
       }
@@ -234,9 +260,9 @@ fn finish_sum(row: u32, output: u32, at: u32, part: u32) {
   let gated_sum = 0.0;
 #endif
 #if SCALED
-  sum *= inverse_power(scales[output]);
+  sum *= inverse_power(ranges[output]);
 #if GATED
-  gated_sum *= inverse_power(scales2[output]);
+  gated_sum *= inverse_power(ranges2[output]);
 #endif
 #endif
   finish_output(row, output, sum, gated_sum, part);

@@ -1,16 +1,15 @@
 // The powers of two that bring each row of a matrix into the range of f16 (include/power-scale.wgsl); once per matrix.
 //
-// Bindings: w [rows, 8 * chunks] packed rows; scales [rows] f32. One workgroup gives one row's.
+// Bindings: those of include/matmul-weights.wgsl; ranges [rows] f32. One workgroup gives one row's.
 #param WG: u32
-#include "weights.wgsl"
+#include "matmul-weights.wgsl"
 #include "power-scale.wgsl"
 #include "reduce-max.wgsl"
 
 #struct RangeParams
 
 @group(0) @binding(0) var<uniform> params: RangeParams;
-@group(0) @binding(1) var<storage, read> w: array<vec4u>;
-@group(0) @binding(2) var<storage, read_write> scales: array<f32>;
+@group(0) @binding(2) var<storage, read_write> ranges: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -27,11 +26,11 @@ fn main(
   var largest = 0u;
   for (var chunk = lane; chunk < params.chunks; chunk += WG) {
     let at = first + chunk * WORDS_PER_CHUNK;
-    let weights = unpack8(w[at], w[at + WORDS_PER_CHUNK - 1u]);
+    let weights = weights_at(at);
     largest = max(largest, max(magnitude_bits(weights.low), magnitude_bits(weights.high)));
   }
   let total = workgroup_max(largest, lane, subgroup_width);
   if (lane == 0u) {
-    scales[row] = power_scale(total);
+    ranges[row] = power_scale(total);
   }
 }

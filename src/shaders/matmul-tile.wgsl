@@ -66,9 +66,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #endif
       if (chunk < end && first_output + line < params.n) {
         let at = (first_output + line) * row_words + chunk * WORDS_PER_CHUNK;
-        weights = unpack8(w[at], w[at + WORDS_PER_CHUNK - 1u]);
+        weights = weights_at(at);
 #if GATED
-        weights2 = unpack8(w2[at], w2[at + WORDS_PER_CHUNK - 1u]);
+        weights2 = weights2_at(at);
 #endif
       }
       w_tile[slot] = weights.low;

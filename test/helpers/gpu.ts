@@ -125,7 +125,9 @@ export async function readTensor(device: GpuDevice, from: Tensor): Promise<Float
 }
 
 export function vector(device: GpuDevice, label: string, values: Float32Array): Vector {
-  return { buffer: upload(device, label, values), length: values.length };
+  const padded = new Float32Array(paddedColumns(values.length));
+  padded.set(values);
+  return { buffer: upload(device, label, padded), length: values.length };
 }
 
 const scratch = new DataView(new ArrayBuffer(4));

@@ -3,7 +3,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import type { EngineConfig } from '../../src/config/server-config.ts';
-import { type LoadedModel, loadModel } from '../../src/engine/load-model.ts';
+import { type LoadedModel, type LoadOptions, loadModel } from '../../src/engine/load-model.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import type { SchedulerOptions } from '../../src/engine/scheduler-options.ts';
 import { StepPipeline } from '../../src/engine/step-pipeline.ts';
@@ -35,14 +35,22 @@ export const TEST_CONFIG: EngineConfig = {
   gpuRobustness: true,
 };
 
-/** Loads a checkpoint; `software` chooses between the two sets of kernels, which the adapter does otherwise. */
+/**
+ * Loads a checkpoint; `software` chooses between the two sets of kernels, which the adapter does otherwise; `more` says how
+ * weights and activations are rounded.
+ */
 export async function loadTestModel(
   folder: string,
   config: Partial<EngineConfig> = {},
   software?: boolean,
+  more: Pick<LoadOptions, 'quantise' | 'dp4a'> = {},
 ): Promise<LoadedModel> {
-  const silent = { onProgress: () => {}, onNotice: () => {} };
-  return loadModel(folder, { ...TEST_CONFIG, ...config }, software === undefined ? silent : { ...silent, software });
+  const options = {
+    ...{ onProgress: () => {}, onNotice: () => {} },
+    ...(software !== undefined && { software }),
+    ...more,
+  };
+  return loadModel(folder, { ...TEST_CONFIG, ...config }, options);
 }
 
 export function newScheduler(model: LoadedModel, options: Partial<SchedulerOptions> = {}): Scheduler {

@@ -14,7 +14,7 @@ const SHAPES: [number, number, number, string][] = [
   [40, 70, 1100, 'skinny, split in 4'],
   [65, 64, 70, '64 x 64'],
   [129, 33, 520, '64 x 64, split in 2'],
-  [130, 4099, 24, '128 x 64'],
+  [130, 8195, 24, '128 x 64'],
 ];
 
 function weights(seed: number, format: StoredFormat, count: number): Float32Array {
@@ -24,12 +24,12 @@ function weights(seed: number, format: StoredFormat, count: number): Float32Arra
 describe('matmul of many rows', () => {
   for (const format of ['f32', 'bf16', 'f16'] as const) {
     for (const useF16 of format === 'f16' ? [false, true] : [false]) {
-      gpuTest(`${format}${useF16 ? ' with f16 types' : ''}: every tile agrees with float64`, async (device) => {
+      gpuTest(`${format}${useF16 ? ' with f16 types' : ''}: tiles agree with float64`, async (device) => {
         if (useF16 && !device.hasF16) return;
         for (const [rows, n, k, name] of SHAPES) {
-          // Full epilogues for f32; the other formats differ only in how they unpack.
+          // Full epilogues and every tile for f32; the other formats differ only in how they unpack.
           const full = format === 'f32';
-          if (!full && n > 4000) continue;
+          if (!full && rows !== 17 && rows !== 40 && rows !== 129) continue;
           const ops = context(device, { subgroups: false, f16: useF16 });
           const x = randomNumbers(rows + n, rows * k);
           const w = weights(n + k, format, n * k);

@@ -5,6 +5,7 @@ import { makeContext } from '../../src/engine/ops/context.ts';
 import { recordGatedMatmul, recordMatmul } from '../../src/engine/ops/matmul.ts';
 import type { StoredFormat } from '../../src/engine/ops/tensor.ts';
 import { context, gpu, matrix, randomNumbers, readTensor, roundTo, tensor, vector } from '../helpers/gpu.ts';
+import { quantisedMatrix } from '../helpers/quantised.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 import { activationReference, matmulReference } from '../reference/matmul.ts';
 
@@ -61,6 +62,31 @@ describe('matmul with subgroup matrices', () => {
         expectClose('matmulF16', await readTensor(device, y), want, `${format} ${name}`, Math.sqrt(k) * 4);
       }
       expect([...device.compiled].some((kernel) => kernel.label.startsWith('matmul-matrix'))).toBe(true);
+    });
+  }
+
+  for (const format of ['int8', 'int4'] as const) {
+    matrixTest(`${format}: groups with scales`, async (device) => {
+      const [rows, n, k] = [20, 40, 192];
+      const ops = matrixContext(device);
+      const x = randomNumbers(1, rows * k);
+      const w = quantisedMatrix(device, 'w', format, 64, k, randomNumbers(2, n * k, 1 / Math.sqrt(k)), 30);
+      const up = quantisedMatrix(device, 'up', format, 64, k, randomNumbers(3, n * k), 30);
+      const xs = tensor(device, 'x', rows, k, x);
+      const y = tensor(device, 'y', rows, n);
+      const product = matmulReference(x, w.values, rows, n, k);
+      const what = `${format} [${rows}, ${n}, ${k}]`;
+      if (format === 'int4') {
+        recordGatedMatmul(ops, { x: xs, gate: w.matrix, up: up.matrix, activation: 'silu', y, numRows: rows });
+        ops.recorder.submit();
+        const u = matmulReference(x, up.values, rows, n, k);
+        const want = product.map((v, i) => activationReference('silu', v) * (u[i] ?? 0));
+        expectClose('gatedF16', await readTensor(device, y), want, `gated ${what}`, Math.sqrt(k) * 4);
+      } else {
+        recordMatmul(ops, { x: xs, weight: w.matrix, y, numRows: rows });
+        ops.recorder.submit();
+        expectClose('matmulF16', await readTensor(device, y), product, what, 4);
+      }
     });
   }
 

@@ -9,10 +9,10 @@ import { type AttentionBatch, recordAttention } from '../ops/attention.ts';
 import type { OpContext } from '../ops/context.ts';
 import { type EmbedArgs, recordEmbed } from '../ops/embed.ts';
 import type { CacheShape, LayerCache } from '../ops/kv-cache.ts';
-import { recordGatedMatmul, recordMatmul } from '../ops/matmul.ts';
+import { type FoldedNorm, foldsNorm, recordGatedMatmul, recordMatmul } from '../ops/matmul.ts';
 import { recordRmsNorm } from '../ops/rms-norm.ts';
 import { recordRopeKv } from '../ops/rope-kv.ts';
-import type { StepArray, Tensor } from '../ops/tensor.ts';
+import type { Matrix, StepArray, Tensor, Vector } from '../ops/tensor.ts';
 import type { Activations } from './activations.ts';
 import type { LayerSpec, ModelSpec } from './spec.ts';
 import type { LayerWeights, ModelWeights } from './weights.ts';
@@ -82,11 +82,16 @@ export class Decoder {
 
   private recordLayer(step: StepInput, layer: LayerSpec, weights: LayerWeights, cache: LayerCache): void {
     const { context, spec, activations } = this;
-    const { hidden, normed, qkv, q, attended, gated } = activations;
+    const { hidden, qkv, q, attended, gated } = activations;
     const numRows = step.numTokens;
     const eps = spec.normEps;
-    recordRmsNorm(context, { x: hidden, weight: weights.attentionNorm, y: normed, numRows, rowList: null, eps });
-    recordMatmul(context, { x: normed, weight: weights.qkv, bias: weights.qkvBias, y: qkv, numRows });
+    recordMatmul(context, {
+      ...this.recordNorm(weights.attentionNorm, weights.qkv, numRows),
+      weight: weights.qkv,
+      bias: weights.qkvBias,
+      y: qkv,
+      numRows,
+    });
     recordRopeKv(context, {
       qkv,
       q,
@@ -117,9 +122,8 @@ export class Decoder {
       numRows,
       accumulate: true,
     });
-    recordRmsNorm(context, { x: hidden, weight: weights.ffnNorm, y: normed, numRows, rowList: null, eps });
     recordGatedMatmul(context, {
-      x: normed,
+      ...this.recordNorm(weights.ffnNorm, weights.gate, numRows, true),
       gate: weights.gate,
       up: weights.up,
       gateBias: weights.gateBias,
@@ -136,5 +140,20 @@ export class Decoder {
       numRows,
       accumulate: true,
     });
+  }
+
+  /** What the product with `next` reads: the hidden rows with their norm to fold in, or the rows of a norm recorded here. */
+  private recordNorm(
+    weight: Vector,
+    next: Matrix,
+    numRows: number,
+    gated = false,
+  ): { x: Tensor; norm: FoldedNorm | null } {
+    const { context } = this;
+    const { hidden, normed } = this.activations;
+    const eps = this.spec.normEps;
+    if (foldsNorm(context, next, numRows, gated)) return { x: hidden, norm: { weight, eps } };
+    recordRmsNorm(context, { x: hidden, weight, y: normed, numRows, rowList: null, eps });
+    return { x: normed, norm: null };
   }
 }

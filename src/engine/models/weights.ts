@@ -62,18 +62,18 @@ async function loadLayer(loader: WeightLoader, spec: ModelSpec, index: number): 
       : null;
   return {
     attentionNorm: await norm(names.attentionNorm),
-    qkv: await loader.matrix([weight(names.q), weight(names.k), weight(names.v)], [q, kv, kv], hidden),
+    qkv: await loader.layerMatrix([weight(names.q), weight(names.k), weight(names.v)], [q, kv, kv], hidden),
     qkvBias: await biasOf(bias.qkv, [names.q, names.k, names.v], [q, kv, kv]),
     qNorm: names.qNorm ? await norm(names.qNorm, spec.headDim) : null,
     kNorm: names.kNorm ? await norm(names.kNorm, spec.headDim) : null,
-    o: await loader.matrix([weight(names.o)], [hidden], q),
+    o: await loader.layerMatrix([weight(names.o)], [hidden], q),
     oBias: await biasOf(bias.o, [names.o], [hidden]),
     ffnNorm: await norm(names.ffnNorm),
-    gate: await loader.matrix([weight(names.gate)], [ffn], hidden),
+    gate: await loader.layerMatrix([weight(names.gate)], [ffn], hidden),
     gateBias: await biasOf(bias.ffn, [names.gate], [ffn]),
-    up: await loader.matrix([weight(names.up)], [ffn], hidden),
+    up: await loader.layerMatrix([weight(names.up)], [ffn], hidden),
     upBias: await biasOf(bias.ffn, [names.up], [ffn]),
-    down: await loader.matrix([weight(names.down)], [hidden], ffn),
+    down: await loader.layerMatrix([weight(names.down)], [hidden], ffn),
     downBias: await biasOf(bias.ffn, [names.down], [hidden]),
   };
 }

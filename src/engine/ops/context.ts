@@ -10,6 +10,7 @@ import type { Kernel } from '../gpu/kernel.ts';
 import type { StructLayout } from '../gpu/layout.ts';
 import type { ParamValue } from '../gpu/preprocess.ts';
 import type { Recorder } from '../gpu/recorder.ts';
+import type { QuantisedRows } from './tensor.ts';
 import type { TunedPlans } from './tuned-plans.ts';
 
 export interface OpContext {
@@ -25,6 +26,8 @@ export interface OpContext {
   readonly matrix: MatrixConfig | null;
   /** Sizes that were measured to suit the adapter; absent = what the planners say. */
   readonly tuned?: TunedPlans;
+  /** Room for rows of x as bytes: products with integer weights then take these, which is lossy. Null or absent = they take floats. */
+  readonly dp4a?: QuantisedRows | null;
 }
 
 /**

@@ -4,7 +4,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { struct } from '../gpu/layout.ts';
 import { type OpContext, variant } from './context.ts';
-import { CHUNK, formatCode, type Matrix, paddedColumns, type StepArray, type Tensor } from './tensor.ts';
+import { CHUNK, formatCode, isQuantised, type Matrix, paddedColumns, type StepArray, type Tensor } from './tensor.ts';
 
 const embedParams = struct('EmbedParams', {
   token_ids: 'u32',
@@ -31,6 +31,7 @@ export interface EmbedArgs {
  */
 export function recordEmbed(context: OpContext, args: EmbedArgs): void {
   const { table, y, numTokens } = args;
+  if (isQuantised(table.format)) throw new Error('embed: a quantised table');
   const chunks = paddedColumns(table.columns) / CHUNK;
   const kernel = variant(
     context,

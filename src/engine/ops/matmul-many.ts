@@ -10,7 +10,7 @@ import { struct } from '../gpu/layout.ts';
 import type { ParamValue } from '../gpu/preprocess.ts';
 import { Recorder } from '../gpu/recorder.ts';
 import { type OpContext, variant } from './context.ts';
-import { type ManyRowsPlan, type MatrixPlan, partChunks, tileSize } from './matmul-plan.ts';
+import { MATRIX_STAGE_CHUNKS, type ManyRowsPlan, type MatrixPlan, partChunks, tileSize } from './matmul-plan.ts';
 import { scratchBuffer } from './scratch.ts';
 import { CHUNK, formatCode, type Matrix, type MatrixShard, paddedColumns, type Tensor, type Vector } from './tensor.ts';
 
@@ -34,6 +34,7 @@ const PACK_WG = 256;
 const RANGE_WG = 64;
 const REDUCE_WG = 64;
 const MAX_GROUPS_X = 65535;
+const PACKED = 'matmul packed rows';
 
 /** One product, with what its epilogue does as parameters of include/matmul-output.wgsl. */
 export interface ManyRowsProduct {
@@ -48,6 +49,12 @@ export interface ManyRowsProduct {
   readonly epilogue: Readonly<Record<'ACTIVATION' | 'GATED' | 'BIAS' | 'ACCUMULATE', ParamValue>>;
 }
 
+/** Makes room at load for rows packed to f16, so that no step allocates: `columns` of the widest x, `rows` of the largest step. */
+export function reserveManyRows(context: OpContext, rows: number, columns: number): void {
+  if (!context.matrix || context.software) return;
+  scratchBuffer(context.device, PACKED, rows * packedRowWords(columns, MATRIX_STAGE_CHUNKS) * 16);
+}
+
 /** Records the product as planned. */
 export function recordManyRows(context: OpContext, plan: ManyRowsPlan, what: ManyRowsProduct): void {
   const { x, y, weight, second, numRows, epilogue } = what;
@@ -60,8 +67,8 @@ export function recordManyRows(context: OpContext, plan: ManyRowsPlan, what: Man
       // Parts are sums alone; the rest is for the reduction.
       BIAS: epilogue.BIAS && !isSplit,
       ACCUMULATE: epilogue.ACCUMULATE && !isSplit,
-      FORMAT: formatCode(weight.format),
-      F16: context.f16 && weight.format === 'f16',
+      ...weightParams(context, weight),
+      LOAD: 1,
       SPLIT: isSplit,
       ...tileParams(plan, weight),
     },
@@ -88,9 +95,11 @@ export function recordManyRows(context: OpContext, plan: ManyRowsPlan, what: Man
     };
     const operands: Record<string, GpuBuffer> = { w: shard.buffer, x: packed ? packed.buffer : x.buffer };
     if (partner) operands.w2 = partner.buffer;
+    if (shard.scales) operands.scales = shard.scales;
+    if (partner?.scales) operands.scales2 = partner.scales;
     if (plan.kind === 'matrix' && isScaled(weight)) {
-      operands.scales = weightScales(context, weight, shard);
-      if (second && partner) operands.scales2 = weightScales(context, second, partner);
+      operands.ranges = weightRanges(context, weight, shard);
+      if (second && partner) operands.ranges2 = weightRanges(context, second, partner);
     }
     const [width, height] = [Math.ceil(shard.rows / tile.outputs), Math.ceil(numRows / tile.rows)];
     if (!isSplit) {
@@ -105,9 +114,19 @@ export function recordManyRows(context: OpContext, plan: ManyRowsPlan, what: Man
   });
 }
 
+/** What include/matmul-weights.wgsl must know of a matrix, besides how much of it is loaded at once. */
+export function weightParams(context: OpContext, { format, groups }: Matrix) {
+  return {
+    FORMAT: formatCode(format),
+    F16: context.f16 && format === 'f16',
+    GROUP: groups?.size ?? 0,
+    ZEROS: groups?.zeros ?? false,
+  };
+}
+
 function tileParams(plan: ManyRowsPlan, weight: Matrix): Record<string, ParamValue> {
   const shared = { ROWS: plan.blockRows, COLS: plan.blockOutputs, STAGE_CHUNKS: plan.stageChunks };
-  if (plan.kind === 'tile') return { ...shared, LANES_X: plan.lanesX, LANES_Y: plan.lanesY };
+  if (plan.kind === 'tile') return { ...shared, LANES_X: plan.lanesX, LANES_Y: plan.lanesY, NORM: false, DP4A: false };
   const { M, N, K } = plan.config;
   return {
     ...shared,
@@ -137,7 +156,7 @@ function packedRowWords(columns: number, stageChunks: number): number {
 
 function packRows(context: OpContext, plan: MatrixPlan, { x, firstRow, numRows, weight }: ManyRowsProduct): PackedRows {
   const rowWords = packedRowWords(weight.columns, plan.stageChunks);
-  const buffer = scratchBuffer(context.device, 'matmul packed rows', numRows * rowWords * 16);
+  const buffer = scratchBuffer(context.device, PACKED, numRows * rowWords * 16);
   const params = {
     x_row: firstRow,
     x_stride: x.stride / 4,
@@ -149,28 +168,31 @@ function packRows(context: OpContext, plan: MatrixPlan, { x, firstRow, numRows, 
   return { buffer, rowWords };
 }
 
-const knownScales = new WeakMap<GpuBuffer, GpuBuffer>();
+const knownRanges = new WeakMap<GpuBuffer, GpuBuffer>();
 const setupRecorders = new WeakMap<GpuDevice, Recorder>();
 
 /**
- * The scales of a shard's rows, computed when it is first used. At once, in a submit of its own: the step that asks may be dropped.
+ * The powers of two that bring a shard's rows into the range of f16, computed when they are first asked for:
+ * at once, in a submit of its own, because the step that asks may be dropped.
  */
-function weightScales(context: OpContext, weight: Matrix, shard: MatrixShard): GpuBuffer {
-  const known = knownScales.get(shard.buffer);
+function weightRanges(context: OpContext, weight: Matrix, shard: MatrixShard): GpuBuffer {
+  const known = knownRanges.get(shard.buffer);
   if (known) return known;
   const { device } = context;
-  const scales = device.createBuffer(`${shard.buffer.label} scales`, shard.rows * 4);
+  const ranges = device.createBuffer(`${shard.buffer.label} ranges`, shard.rows * 4);
   let recorder = setupRecorders.get(device);
   if (!recorder) {
     recorder = new Recorder(device, 0);
     setupRecorders.set(device, recorder);
   }
-  const params = { WG: RANGE_WG, FORMAT: formatCode(weight.format), F16: false };
+  const params = { ...weightParams(context, weight), LOAD: 1, GATED: false, WG: RANGE_WG };
   const kernel = variant(context, 'matmul-range.wgsl', params, rangeParams);
+  const buffers: Record<string, GpuBuffer> = { w: shard.buffer, ranges };
+  if (shard.scales) buffers.scales = shard.scales;
   const width = Math.min(shard.rows, MAX_GROUPS_X);
   const values = { rows: shard.rows, chunks: paddedColumns(weight.columns) / CHUNK };
-  recorder.dispatch(kernel, { w: shard.buffer, scales }, values, width, Math.ceil(shard.rows / width));
+  recorder.dispatch(kernel, buffers, values, width, Math.ceil(shard.rows / width));
   recorder.submit();
-  knownScales.set(shard.buffer, scales);
-  return scales;
+  knownRanges.set(shard.buffer, ranges);
+  return ranges;
 }

@@ -5,7 +5,7 @@
  * that compute on the CPU have a kernel of their own. Owns every size that this takes. Next: `matmul.ts` and `matmul-many.ts`, which record.
  */
 import type { MatrixConfig } from '../gpu/binding.ts';
-import { CHUNK, paddedColumns, type StoredFormat } from './tensor.ts';
+import { CHUNK, type MatrixFormat, paddedColumns } from './tensor.ts';
 
 /** One product: `rows` of x times a matrix [n, columns], or two of them with `gated`. */
 export interface MatmulShape {
@@ -13,7 +13,7 @@ export interface MatmulShape {
   readonly n: number;
   readonly columns: number;
   readonly gated: boolean;
-  readonly format: StoredFormat;
+  readonly format: MatrixFormat;
 }
 
 /** What the planner must know of the adapter. */
@@ -68,6 +68,8 @@ export const MAX_GEMV_ROWS = 16;
 const MAX_SKINNY_ROWS = 64;
 /** Fewer workgroups than this leave parts of a large GPU idle: then a tile's sum is split. WebGPU does not tell the number of cores. */
 const MIN_GROUPS = 128;
+/** A larger tile is taken where it leaves this many: two for each core, so that one computes while the other waits. */
+const ROOMY_GROUPS = 256;
 /** Split products aim at this many. */
 const SPLIT_GROUPS = 256;
 /** A part shorter than this costs more to add up than it wins. Units: elements of k. */
@@ -75,7 +77,7 @@ const MIN_PART_COLUMNS = 256;
 const MAX_PARTS = 16;
 
 /** Units: chunks of 8 elements: 32 along k, a whole number of every known subgroup matrix. */
-const MATRIX_STAGE_CHUNKS = 4;
+export const MATRIX_STAGE_CHUNKS = 4;
 const SUBGROUPS_PER_SIDE = 2;
 /** Rows and outputs of a tile, and for how many rows of x it is taken; largest first. */
 const MATRIX_TILES = [
@@ -86,6 +88,8 @@ const MATRIX_TILES = [
   [32, 64, 0, 32],
   [32, 32, 0, 32],
 ] as const;
+/** What every adapter has. */
+const MAX_WORKGROUP_SIZE = 256;
 /** Sums that a lane keeps at most before registers spill. */
 const MAX_SUMS_PER_LANE = 128;
 
@@ -120,7 +124,7 @@ export function partChunks(plan: ManyRowsPlan, columns: number): number {
 function planTile(shape: MatmulShape, adapter: MatmulAdapter): TilePlan {
   const fits = tileCandidates(shape.rows).filter((plan) => tileBytes(plan, shape.gated) <= adapter.workgroupBytes);
   const smallest = fits[fits.length - 1] ?? tile(8, 8, 4, 4, 4);
-  const chosen = fits.find((plan) => numGroups(plan, shape) >= MIN_GROUPS) ?? smallest;
+  const chosen = fits.find((plan) => numGroups(plan, shape) >= ROOMY_GROUPS) ?? smallest;
   return { ...chosen, parts: partsFor(chosen, shape) };
 }
 
@@ -160,9 +164,9 @@ function planMatrix(shape: MatmulShape, adapter: MatmulAdapter): MatrixPlan | nu
       }),
     )
     .filter((plan) => isComputable(plan, shape.gated, adapter.workgroupBytes));
-  const enough = fits.find((plan) => numGroups(plan, shape) >= MIN_GROUPS);
-  // Where even small tiles are few, the sums are split: a tile of 64 rows reads less for that than a smaller one.
-  const chosen = enough ?? fits.find((plan) => tileSize(plan).rows <= MAX_SKINNY_ROWS) ?? fits[0];
+  const roomy = fits.find((plan) => tileSize(plan).rows > MAX_SKINNY_ROWS && numGroups(plan, shape) >= ROOMY_GROUPS);
+  // Where even small tiles are few, the sums are split: a tile of 64 outputs reads less for that than one of 32, which is for small subgroups.
+  const chosen = roomy ?? fits.find((plan) => tileSize(plan).rows <= MAX_SKINNY_ROWS) ?? fits[0];
   return chosen ? { ...chosen, parts: partsFor(chosen, shape) } : null;
 }
 
@@ -170,6 +174,7 @@ function isComputable(plan: MatrixPlan, gated: boolean, workgroupBytes: number):
   const { config, blockRows, blockOutputs, workgroupSize } = plan;
   const counts = [blockRows, blockOutputs, (plan.stageChunks * CHUNK) / config.K, config.K / CHUNK];
   if (counts.some((count) => count < 1 || !Number.isInteger(count))) return false;
+  if (workgroupSize < 1 || workgroupSize > MAX_WORKGROUP_SIZE) return false;
   const { rows, outputs } = tileSize(plan);
   const sets = gated ? 2 : 1;
   if ((rows * outputs * sets) / workgroupSize > MAX_SUMS_PER_LANE) return false;

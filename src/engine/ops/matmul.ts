@@ -3,26 +3,24 @@
  *
  * Owns the arguments, and the recording of the matrix-vector kernel and of the one for software adapters. Weights larger than one binding
  * are sharded by rows: one dispatch per shard writes its columns of y. Shaders: matmul-gemv.wgsl, matmul-rows.wgsl.
- * Next: `matmul-plan.ts` (which kernel), `matmul-many.ts` (more than 16 rows).
+ * Next: `matmul-plan.ts` (which kernel), `matmul-many.ts` (more than 16 rows), `matmul-dp4a.ts` (integer weights by bytes of x).
  */
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import { struct } from '../gpu/layout.ts';
 import type { ParamValue } from '../gpu/preprocess.ts';
 import { type OpContext, variant } from './context.ts';
-import { recordManyRows } from './matmul-many.ts';
-import { type MatmulPlan, planMatmul } from './matmul-plan.ts';
-import { CHUNK, formatCode, type Matrix, paddedColumns, type Tensor, type Vector } from './tensor.ts';
-
-const matmulParams = struct('MatmulParams', {
-  rows: 'u32',
-  n: 'u32',
-  chunks: 'u32',
-  x_row: 'u32',
-  x_stride: 'u32',
-  y_row: 'u32',
-  y_stride: 'u32',
-  y_column: 'u32',
-});
+import { recordByBytes, takesBytes } from './matmul-dp4a.ts';
+import { recordManyRows, weightParams } from './matmul-many.ts';
+import { matmulParams } from './matmul-params.ts';
+import { type MatmulAdapter, type MatmulPlan, planMatmul } from './matmul-plan.ts';
+import {
+  CHUNK,
+  isQuantised,
+  type Matrix,
+  type MatrixFormat,
+  paddedColumns,
+  type Tensor,
+  type Vector,
+} from './tensor.ts';
 
 export type Activation = 'silu' | 'gelu-tanh' | 'gelu';
 
@@ -30,8 +28,17 @@ const ACTIVATION_CODE: Record<Activation, number> = { silu: 0, 'gelu-tanh': 1, g
 
 const MAX_GROUPS_X = 65535;
 
+/** The rms norm of x, where the product takes x as it was before its norm. */
+export interface FoldedNorm {
+  /** Shapes: [x.columns]. */
+  readonly weight: Vector;
+  readonly eps: number;
+}
+
 export interface MatmulArgs {
   readonly x: Tensor;
+  /** Only where {@link foldsNorm} says that the kernel takes it. */
+  readonly norm?: FoldedNorm | null;
   readonly weight: Matrix;
   /** Shapes: [weight.rows]. */
   readonly bias?: Vector | null;
@@ -45,6 +52,8 @@ export interface MatmulArgs {
 
 export interface GatedMatmulArgs {
   readonly x: Tensor;
+  /** As in {@link MatmulArgs}. */
+  readonly norm?: FoldedNorm | null;
   readonly gate: Matrix;
   readonly up: Matrix;
   readonly gateBias?: Vector | null;
@@ -52,6 +61,23 @@ export interface GatedMatmulArgs {
   readonly activation: Activation;
   readonly y: Tensor;
   readonly numRows: number;
+}
+
+/** Workgroup memory of the matrix-vector kernel without subgroups, as matmul-gemv.wgsl declares it. */
+function gemvBytes(plan: MatmulPlan & { kind: 'gemv' }, gated: boolean, norm: boolean): number {
+  return (plan.rows * (gated ? 2 : 1) + (norm ? 1 : 0)) * plan.cols * plan.wg * 4;
+}
+
+/**
+ * Whether the product takes the rms norm of x along. Where it does not, the norm is an op of its own: a tile would
+ * need the row's scale before its first output is done, and on a CPU the products of every block of outputs cost more than one pass.
+ * Where x is turned into bytes first, the norm goes with that.
+ */
+export function foldsNorm(context: OpContext, weight: Matrix, numRows: number, gated: boolean): boolean {
+  if (takesBytes(context, weight)) return true;
+  const plan = planFor(context, weight, numRows, gated);
+  if (plan.kind !== 'gemv') return false;
+  return context.subgroups || gemvBytes(plan, gated, true) <= context.device.limits.maxComputeWorkgroupStorageSize;
 }
 
 /** Records y[t] = weight x[t] (+ bias) (+ y[t]) for `numRows` rows. Shapes: x [T, K], weight [N, K], y [T, N]. */
@@ -68,6 +94,7 @@ export function recordMatmul(context: OpContext, args: MatmulArgs): void {
     bias: args.bias ?? null,
     secondBias: null,
     accumulate: args.accumulate ?? false,
+    norm: args.norm ?? null,
     activation: 'silu',
   });
 }
@@ -87,6 +114,7 @@ export function recordGatedMatmul(context: OpContext, args: GatedMatmulArgs): vo
     bias: gateBias && upBias ? gateBias : null,
     secondBias: gateBias && upBias ? upBias : null,
     accumulate: false,
+    norm: args.norm ?? null,
     activation: args.activation,
   });
 }
@@ -107,7 +135,18 @@ interface Recording {
   readonly bias: Vector | null;
   readonly secondBias: Vector | null;
   readonly accumulate: boolean;
+  readonly norm: FoldedNorm | null;
   readonly activation: Activation;
+}
+
+/**
+ * Chunks of weights in one load. Tiles are staged chunk by chunk. Lanes side by side each need their own part of x, and the farther
+ * apart these lie, the more lines of the cache one load of x touches: so a lane takes no more than the eight elements that
+ * a load of bf16 has. A CPU's kernel reads the same x in all lanes, and gains from fewer loads.
+ */
+function loadChunks(format: MatrixFormat, kind: MatmulPlan['kind']): number {
+  if (kind !== 'rows' || !isQuantised(format)) return 1;
+  return format === 'int8' ? 2 : 4;
 }
 
 /** What include/matmul-output.wgsl is to do. */
@@ -118,6 +157,11 @@ function epilogueParams({ second, bias, accumulate, activation }: Recording) {
     BIAS: bias !== null,
     ACCUMULATE: accumulate,
   };
+}
+
+function adapterOf({ device, software, matrix }: OpContext): MatmulAdapter {
+  const { maxComputeWorkgroupStorageSize: workgroupBytes } = device.limits;
+  return { software, workgroupBytes, matrix, subgroupMaxSize: device.adapter.subgroupMaxSize };
 }
 
 /** Plans by context, matrix, and rows with the bit of a pair: the same few come again in every step. */
@@ -138,15 +182,9 @@ function planFor(context: OpContext, weight: Matrix, rows: number, gated: boolea
   const key = rows * 2 + (gated ? 1 : 0);
   let plan = ofMatrix.get(key);
   if (!plan) {
-    const { device, software, matrix } = context;
-    const adapter = {
-      software,
-      workgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
-      matrix,
-      subgroupMaxSize: device.adapter.subgroupMaxSize,
-    };
     const { rows: n, columns, format } = weight;
-    plan = withTunedSizes(context, planMatmul({ rows, n, columns, format, gated }, adapter), weight, gated);
+    const chosen = planMatmul({ rows, n, columns, format, gated }, adapterOf(context));
+    plan = withTunedSizes(context, chosen, weight, gated);
     ofMatrix.set(key, plan);
   }
   return plan;
@@ -160,21 +198,50 @@ function withTunedSizes({ tuned }: OpContext, plan: MatmulPlan, weight: Matrix, 
   return sizes ? { ...plan, wg: sizes.wg, rows: sizes.rows } : plan;
 }
 
+/** A kernel unpacks both matrices of a pair alike. */
+function checkPair(weight: Matrix, second: Matrix | null): void {
+  if (isQuantised(weight.format) && weight.columns % (weight.groups?.size ?? weight.columns + 1) !== 0) {
+    throw new Error(`matmul: ${weight.columns} columns are not whole groups`);
+  }
+  if (!second) return;
+  if (second.shards.some((shard, i) => shard.firstRow !== weight.shards[i]?.firstRow))
+    throw new Error('gated matmul: gate and up are sharded differently');
+  const isAlike = second.format === weight.format && second.groups?.size === weight.groups?.size;
+  if (!isAlike || second.groups?.zeros !== weight.groups?.zeros) {
+    throw new Error(`gated matmul: gate is ${weight.format}, up is ${second.format}, or their groups differ`);
+  }
+}
+
+function checkNorm(norm: FoldedNorm, columns: number): void {
+  if (norm.weight.length !== columns || norm.weight.buffer.bytes < paddedColumns(columns) * 4) {
+    throw new Error(`matmul: a norm of ${norm.weight.length} weights for ${columns} columns`);
+  }
+}
+
 function record(context: OpContext, what: Recording): void {
   const { x, y, weight, second, numRows } = what;
   second?.shards.forEach((shard, i) => {
     if (shard.firstRow !== weight.shards[i]?.firstRow)
       throw new Error('gated matmul: gate and up are sharded differently');
   });
+  checkPair(weight, second);
+  if (what.norm) checkNorm(what.norm, weight.columns);
+  if (takesBytes(context, weight)) {
+    recordByBytes(context, { ...what, shaderParams: { ...weightParams(context, weight), ...epilogueParams(what) } });
+    return;
+  }
   const plan = planFor(context, weight, numRows, second !== null);
+  if (what.norm && plan.kind !== 'gemv') throw new Error(`matmul: the kernel '${plan.kind}' does not fold a norm`);
   if (plan.kind === 'tile' || plan.kind === 'matrix') {
     recordManyRows(context, plan, { ...what, epilogue: epilogueParams(what) });
     return;
   }
   const shaderParams: Record<string, ParamValue> = {
-    FORMAT: formatCode(weight.format),
-    F16: context.f16 && weight.format === 'f16',
+    ...weightParams(context, weight),
     ...epilogueParams(what),
+    NORM: what.norm !== null,
+    LOAD: loadChunks(weight.format, plan.kind),
+    DP4A: false,
     WG: plan.wg,
     ROWS: plan.rows,
     COLS: plan.cols,
@@ -192,6 +259,9 @@ function record(context: OpContext, what: Recording): void {
     if (partner) buffers.w2 = partner.buffer;
     if (what.bias) buffers.bias = what.bias.buffer;
     if (what.secondBias) buffers.bias2 = what.secondBias.buffer;
+    if (shard.scales) buffers.scales = shard.scales;
+    if (partner?.scales) buffers.scales2 = partner.scales;
+    if (what.norm) buffers.norm_weight = what.norm.weight.buffer;
     const params = {
       rows: numRows,
       n: shard.rows,
@@ -201,6 +271,8 @@ function record(context: OpContext, what: Recording): void {
       y_row: what.firstRow,
       y_stride: y.stride,
       y_column: shard.firstRow,
+      columns: weight.columns,
+      eps: what.norm?.eps ?? 0,
     };
     if (plan.kind === 'gemv') {
       const groups = Math.ceil(shard.rows / plan.rows);

@@ -19,12 +19,13 @@ export function scratchBuffer(device: GpuDevice, purpose: string, bytes: number)
   }
   const current = known.get(purpose);
   if (current && current.bytes >= bytes) return current;
-  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
-  const rounded = 2 ** Math.ceil(Math.log2(Math.max(bytes, MIN_BYTES)));
-  const buffer = device.createBuffer(
-    purpose,
-    Math.max(bytes, Math.min(rounded, maxBufferSize, maxStorageBufferBindingSize)),
+  // Doubled at least, so that growing steps do not leave a buffer each.
+  const roomy = Math.max(
+    bytes,
+    MIN_BYTES,
+    Math.min((current?.bytes ?? 0) * 2, device.limits.maxStorageBufferBindingSize),
   );
+  const buffer = device.createBuffer(purpose, roomy);
   known.set(purpose, buffer);
   return buffer;
 }

@@ -4,10 +4,22 @@
  * Owns the buffers' shapes and the progress count; never holds more than one chunk of a file in memory. It knows tensor names
  * only as strings. Next: `models/weights.ts` (which tensors a model has), `convert.ts`, `weight-files.ts`.
  */
+import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { GpuDevice } from '../gpu/device.ts';
-import { type Matrix, type MatrixShard, rowBytes, type StoredFormat, type Vector } from '../ops/tensor.ts';
+import {
+  isQuantised,
+  type Matrix,
+  type MatrixFormat,
+  type MatrixShard,
+  paddedColumns,
+  rowBytes,
+  type StoredFormat,
+  storedBytes,
+  type Vector,
+} from '../ops/tensor.ts';
 import { EngineError } from '../types.ts';
 import { ChunkConverter } from './convert.ts';
+import { groupsFor, type PackedMatrix, quantiseRows } from './quantise.ts';
 import { assertFloatEntry, type FloatTensorEntry, tensorError } from './tensor-entry.ts';
 import type { WeightFiles } from './weight-files.ts';
 
@@ -16,8 +28,11 @@ const CHUNK_BYTES = 8 * 2 ** 20;
 /** Larger buffers are refused by some drivers although the limit allows them. */
 const MAX_SHARD_BYTES = 2 ** 30;
 
-/** The setting `DTYPE`, or null to keep what the file has. */
-export type WantedFormat = StoredFormat | null;
+/**
+ * How matrices are to be stored: the setting `DTYPE`, null to keep what the file has, or an integer format for the layers' matrices.
+ * With the last, tables and vectors keep 16-bit floats as they are, and f32 tables become bf16.
+ */
+export type WantedFormat = MatrixFormat | null;
 
 /** Loads tensors of one checkpoint onto one device. */
 export class WeightLoader {
@@ -49,7 +64,7 @@ export class WeightLoader {
    */
   async matrix(names: readonly string[], rows: readonly number[], columns: number): Promise<Matrix> {
     const entries = names.map((name, i) => this.entry(name, [rows[i] ?? 0, columns]));
-    const format = this.format ?? storedFormat(entries[0] as FloatTensorEntry);
+    const format = this.floatFormat(entries[0] as FloatTensorEntry);
     const totalRows = rows.reduce((a, b) => a + b, 0);
     const shards = this.allocateShards(names[0] ?? '', format, totalRows, columns);
     let firstRow = 0;
@@ -60,7 +75,36 @@ export class WeightLoader {
     return { format, rows: totalRows, columns, shards };
   }
 
-  /** One f32 vector from tensors put end to end. */
+  /**
+   * One matrix of a layer, as {@link matrix}; quantised where that is wanted and its rows are whole groups.
+   */
+  async layerMatrix(names: readonly string[], rows: readonly number[], columns: number): Promise<Matrix> {
+    const { format } = this;
+    const groups = format && isQuantised(format) ? groupsFor(format, columns) : null;
+    if (!format || !isQuantised(format) || !groups) return this.matrix(names, rows, columns);
+    const entries = names.map((name, i) => this.entry(name, [rows[i] ?? 0, columns]));
+    const totalRows = rows.reduce((a, b) => a + b, 0);
+    const shards = this.allocatePacked(names[0] ?? '', { format, rows: totalRows, columns, groups });
+    let firstRow = 0;
+    for (const entry of entries) {
+      await this.readRows(entry, 'f32', columns, columns * 4, (row, bytes) => {
+        const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+        this.writePacked(quantiseRows(format, groups, values, columns), firstRow + row, shards);
+      });
+      firstRow += entry.shape[0] ?? 0;
+    }
+    return { format, groups, rows: totalRows, columns, shards };
+  }
+
+  /** A matrix that comes packed. Its source counts what it read itself. */
+  packedMatrix(label: string, packed: PackedMatrix): Matrix {
+    const { format, groups, rows, columns } = packed;
+    const shards = this.allocatePacked(label, packed);
+    this.writePacked(packed, 0, shards);
+    return { format, groups, rows, columns, shards };
+  }
+
+  /** One f32 vector from tensors put end to end, padded with zeros like a row. */
   async vector(names: readonly string[], lengths: readonly number[]): Promise<Vector> {
     const length = lengths.reduce((a, b) => a + b, 0);
     const bytes = new Uint8Array(length * 4);
@@ -74,7 +118,7 @@ export class WeightLoader {
       at += target.length;
       this.count(entry.byteLength);
     }
-    const buffer = this.device.createBuffer(names[0] ?? 'vector', bytes.length);
+    const buffer = this.device.createBuffer(names[0] ?? 'vector', paddedColumns(length) * 4);
     this.device.write(buffer, 0, bytes);
     this.storedBytes += buffer.bytes;
     return { buffer, length };
@@ -99,7 +143,7 @@ export class WeightLoader {
     return entry;
   }
 
-  private allocateShards(label: string, format: StoredFormat, rows: number, columns: number): MatrixShard[] {
+  private allocateShards(label: string, format: MatrixFormat, rows: number, columns: number): MatrixShard[] {
     const perRow = rowBytes(format, columns);
     const limit = Math.min(
       this.device.limits.maxStorageBufferBindingSize,
@@ -119,7 +163,31 @@ export class WeightLoader {
     return shards;
   }
 
-  /** Reads a tensor in whole rows and writes them, starting at row `targetRow` of the sharded matrix. */
+  private allocatePacked(label: string, matrix: Omit<PackedMatrix, 'words' | 'scales'>): MatrixShard[] {
+    const { format, rows, columns, groups } = matrix;
+    return this.allocateShards(label, format, rows, columns).map((shard) => {
+      const scales = this.device.createBuffer(`${shard.buffer.label} scales`, (shard.rows * columns * 4) / groups.size);
+      this.storedBytes += scales.bytes;
+      return { ...shard, scales };
+    });
+  }
+
+  private writePacked(packed: PackedMatrix, firstRow: number, shards: readonly MatrixShard[]): void {
+    const { format, rows, columns, groups, words, scales } = packed;
+    this.writeRows(bytesOf(words), firstRow, rows, rowBytes(format, columns), shards, ({ buffer }) => buffer);
+    const perRow = (columns * 4) / groups.size;
+    this.writeRows(bytesOf(scales), firstRow, rows, perRow, shards, ({ scales, buffer }) => scales ?? buffer);
+  }
+
+  /** What floats are stored as. */
+  private floatFormat(entry: FloatTensorEntry): StoredFormat {
+    const { format } = this;
+    if (format === null) return storedFormat(entry);
+    if (isQuantised(format)) return entry.dtype === 'F32' ? 'bf16' : storedFormat(entry);
+    return format;
+  }
+
+  /** Writes a tensor, starting at row `targetRow` of the sharded matrix. */
   private async fill(
     entry: FloatTensorEntry,
     format: StoredFormat,
@@ -127,25 +195,32 @@ export class WeightLoader {
     shards: readonly MatrixShard[],
     targetRow: number,
   ): Promise<void> {
+    const stored = columns * storedBytes(format);
+    const target = rowBytes(format, columns);
+    await this.readRows(entry, format, columns, target, (row, bytes) => {
+      const count = bytes.length / stored;
+      const packed = padRows(bytes, count, stored, target, this.room(count * target));
+      this.writeRows(packed, targetRow + row, count, target, shards, ({ buffer }) => buffer);
+    });
+  }
+
+  /** Reads a tensor in whole rows; gives each piece, converted, with its first row. `target`: bytes of a row at its destination. */
+  private async readRows(
+    entry: FloatTensorEntry,
+    format: StoredFormat,
+    columns: number,
+    target: number,
+    write: (firstRow: number, bytes: Uint8Array) => void,
+  ): Promise<void> {
     const converter = new ChunkConverter(entry.dtype, format);
     const sourceRow = columns * converter.sourceBytes;
-    const stored = columns * converter.storedBytes;
-    const target = rowBytes(format, columns);
     const rows = entry.shape[0] ?? 0;
     const step = Math.max(1, Math.floor(CHUNK_BYTES / Math.max(sourceRow, target)));
     if (sourceRow > CHUNK_BYTES) throw tensorError(entry, `has rows of ${sourceRow} bytes, which is too long`);
     for (let row = 0; row < rows; row += step) {
-      const count = Math.min(step, rows - row);
-      const source = this.chunk.subarray(0, count * sourceRow);
+      const source = this.chunk.subarray(0, Math.min(step, rows - row) * sourceRow);
       await this.files.read(entry.name, source, row * sourceRow);
-      const packed = padRows(
-        converter.convert(source, this.converted),
-        count,
-        stored,
-        target,
-        this.room(count * target),
-      );
-      this.writeRows(packed, targetRow + row, count, target, shards);
+      write(row, converter.convert(source, this.converted));
       this.count(source.length);
       await this.device.settleUploads();
     }
@@ -163,13 +238,14 @@ export class WeightLoader {
     count: number,
     perRow: number,
     shards: readonly MatrixShard[],
+    bufferOf: (shard: MatrixShard) => GpuBuffer,
   ): void {
     for (const shard of shards) {
       const from = Math.max(firstRow, shard.firstRow);
       const to = Math.min(firstRow + count, shard.firstRow + shard.rows);
       if (from >= to) continue;
       const part = data.subarray((from - firstRow) * perRow, (to - firstRow) * perRow);
-      this.device.write(shard.buffer, (from - shard.firstRow) * perRow, part);
+      this.device.write(bufferOf(shard), (from - shard.firstRow) * perRow, part);
     }
   }
 
@@ -177,6 +253,10 @@ export class WeightLoader {
     this.readBytes += bytes;
     this.onRead(this.readBytes);
   }
+}
+
+function bytesOf(words: Uint32Array): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 }
 
 /** Spreads rows to their padded length; gives `rows` back where there is nothing to pad. Mutates: room. */

@@ -14,6 +14,13 @@ describe('model shapes', () => {
     expect(millions('llama-3.1-8b')).toBe(8030);
   });
 
+  test('take a scale for each 32 nibbles, and tables in 16 bits, with int4', () => {
+    const spec = shapeSpec('smollm-135m');
+    const tables = spec.vocab * spec.hidden;
+    const layers = weightBytes(spec, 'bf16') / 2 - tables;
+    expect(weightBytes(spec, 'int4')).toBe(layers * (0.5 + 4 / 32) + tables * 2);
+  });
+
   test('are known by their names alone', () => {
     for (const name of SHAPE_NAMES) expect(isShapeName(name)).toBe(true);
     expect(isShapeName('toString')).toBe(false);

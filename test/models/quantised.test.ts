@@ -1,0 +1,80 @@
+/** A model with integer weights against the same model in f32 over what these integers mean. */
+import { afterAll, beforeAll, expect } from 'bun:test';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { QuantisedFormat } from '../../src/engine/ops/tensor.ts';
+import { groupsFor, quantiseRows } from '../../src/engine/weights/quantise.ts';
+import { readGolden } from '../helpers/goldens.ts';
+import { gpuTest, roundTo } from '../helpers/gpu.ts';
+import { fixtureFolder, loadTestModel, promptLogits } from '../helpers/model.ts';
+import { expectClose } from '../helpers/tolerance.ts';
+import { dequantise } from '../reference/quantised.ts';
+
+let scratch = '';
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'quantised-'));
+});
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+/** A copy of a checkpoint of F32 tensors with the values that a quantised load gives its kernels. */
+function dequantisedCopy(name: string, format: QuantisedFormat): string {
+  const folder = join(scratch, format);
+  cpSync(fixtureFolder(name), folder, { recursive: true });
+  const path = join(folder, 'model.safetensors');
+  const bytes = Uint8Array.from(readFileSync(path));
+  const headerBytes = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerBytes))) as Record<
+    string,
+    { shape: number[]; data_offsets: [number, number] }
+  >;
+  for (const [tensor, { shape, data_offsets }] of Object.entries(header)) {
+    const [, columns] = shape ?? [];
+    if (columns === undefined) continue;
+    const [start, end] = data_offsets.map((offset) => 8 + headerBytes + offset) as [number, number];
+    const values = new Float32Array(bytes.slice(start, end).buffer);
+    const groups = /layers\./.test(tensor) ? groupsFor(format, columns) : null;
+    const meant = groups
+      ? Float32Array.from(dequantise(quantiseRows(format, groups, values, columns)))
+      : values.map((value) => roundTo('bf16', value));
+    bytes.set(new Uint8Array(meant.buffer), start);
+  }
+  writeFileSync(path, bytes);
+  return folder;
+}
+
+for (const quantise of ['int8', 'int4'] as const) {
+  gpuTest(`${quantise}: logits agree with f32 over the dequantised weights, with both sets of kernels`, async () => {
+    const prompts = readGolden('tiny-llama').prompts.map((prompt) => prompt.ids);
+    const exact = await loadTestModel(dequantisedCopy('tiny-llama', quantise), { dtype: 'float32' });
+    const want = await promptLogits(exact, prompts);
+    exact.device.close();
+    for (const software of [false, true]) {
+      const model = await loadTestModel(fixtureFolder('tiny-llama'), {}, software, { quantise });
+      for (const maxNumBatchedTokens of software ? [64] : [64, 3]) {
+        const got = await promptLogits(model, prompts, { maxNumBatchedTokens });
+        want.forEach((logits, i) => {
+          expectClose('modelLogits', got[i] ?? [], logits, `prompt ${i}, software ${software}, ${maxNumBatchedTokens}`);
+        });
+      }
+      model.device.close();
+    }
+  });
+}
+
+gpuTest('activations as bytes move the logits little, and every product with integer weights takes them', async () => {
+  const prompts = readGolden('tiny-llama').prompts.map((prompt) => prompt.ids);
+  const floats = await loadTestModel(fixtureFolder('tiny-llama'), {}, false, { quantise: 'int8' });
+  const want = await promptLogits(floats, prompts);
+  floats.device.close();
+  const bytes = await loadTestModel(fixtureFolder('tiny-llama'), {}, false, { quantise: 'int8', dp4a: true });
+  const kernelsOf = () => [...bytes.device.compiled].map((kernel) => kernel.label);
+  for (const maxNumBatchedTokens of [64, 3]) {
+    const got = await promptLogits(bytes, prompts, { maxNumBatchedTokens });
+    want.forEach((logits, i) => {
+      expectClose('modelLogitsBytes', got[i] ?? [], logits, `prompt ${i}, ${maxNumBatchedTokens} tokens a step`);
+    });
+  }
+  expect(kernelsOf().filter((label) => /^matmul.*FORMAT=3/.test(label) && !label.includes('DP4A=true'))).toEqual([]);
+  bytes.device.close();
+});
