@@ -14,6 +14,13 @@ const LLAMA3 = {
   ...{ vocab_size: 128_256, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131_072 },
 };
 
+const MIXTRAL = {
+  ...{ architectures: ['MixtralForCausalLM'], hidden_act: 'silu', rms_norm_eps: 1e-5, rope_theta: 1_000_000 },
+  ...{ vocab_size: 32_000, hidden_size: 4096, intermediate_size: 14_336, num_hidden_layers: 32 },
+  ...{ num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 32_768, tie_word_embeddings: false },
+  ...{ num_local_experts: 8, num_experts_per_tok: 2 },
+};
+
 const CONFIGS = {
   /** The bundled model. */
   demo: {
@@ -50,6 +57,23 @@ const CONFIGS = {
       tie_word_embeddings: false,
     },
     rope_scaling: { ...LLAMA3_ROPE, factor: 8, original_max_position_embeddings: 8192 },
+  },
+  /** mistralai/Mixtral-8x7B-v0.1. */
+  'mixtral-8x7b': MIXTRAL,
+  /** The same with two of its layers, where all 87 GiB do not fit: what a layer costs, and its share of the roofline, are those of the whole. */
+  'mixtral-8x7b-2-layers': { ...MIXTRAL, num_hidden_layers: 2 },
+  /** A sixteenth of its width with eight layers: what a CPU can hold and end. */
+  'mixtral-mini': {
+    ...MIXTRAL,
+    ...{ vocab_size: 8192, hidden_size: 256, intermediate_size: 896, num_hidden_layers: 8, num_attention_heads: 4 },
+    num_key_value_heads: 2,
+  },
+  /** Qwen/Qwen3-30B-A3B. */
+  'qwen3-30b-a3b': {
+    ...{ architectures: ['Qwen3MoeForCausalLM'], hidden_act: 'silu', rms_norm_eps: 1e-6, rope_theta: 1_000_000 },
+    ...{ vocab_size: 151_936, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 48, head_dim: 128 },
+    ...{ num_attention_heads: 32, num_key_value_heads: 4, max_position_embeddings: 40_960, tie_word_embeddings: false },
+    ...{ num_experts: 128, num_experts_per_tok: 8, moe_intermediate_size: 768, norm_topk_prob: true },
   },
 } satisfies Record<string, RawConfig>;
 

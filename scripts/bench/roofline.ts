@@ -4,7 +4,7 @@
  * Pure arithmetic over a model's spec; measured rates come in. Activations are left out of the bytes: they are small and mostly stay in caches.
  * Next: `ceilings.ts` and `dispatch-cost.ts` (the rates), `engine.ts` (who asks).
  */
-import type { ModelSpec } from '../../src/engine/models/spec.ts';
+import type { ModelSpec, MoeSpec } from '../../src/engine/models/spec.ts';
 import { isQuantised, type MatrixFormat, storedBytes } from '../../src/engine/ops/tensor.ts';
 import { groupsFor } from '../../src/engine/weights/quantise.ts';
 import type { Ceilings } from './ceilings.ts';
@@ -26,11 +26,26 @@ export interface Work {
   readonly operations: number;
 }
 
-/** Weights of one layer's matrices. Units: elements. */
-function layerParameters(spec: ModelSpec): number {
+/**
+ * How many of `numExperts` experts `numTokens` tokens go to, if each chooses `topK` different ones and all are equally likely:
+ * numExperts * (1 - (1 - topK / numExperts) ^ numTokens).
+ */
+export function expectedExperts(numExperts: number, topK: number, numTokens: number): number {
+  return numExperts * (1 - (1 - topK / numExperts) ** numTokens);
+}
+
+/** Weights of all layers' matrices, with so many experts in each layer that is a mixture. Units: elements. */
+function layerParameters(spec: ModelSpec, expertsOf: (moe: MoeSpec) => number): number {
   const q = spec.heads * spec.headDim;
   const kv = spec.kvHeads * spec.headDim;
-  return spec.hidden * (2 * q + 2 * kv) + 3 * spec.hidden * spec.ffn;
+  const { hidden, moe } = spec;
+  let sum = 0;
+  for (const { ffn } of spec.layers) {
+    sum += hidden * (2 * q + 2 * kv);
+    if (ffn === 'dense' || !moe) sum += 3 * hidden * spec.ffn;
+    else sum += hidden * (moe.numExperts + 3 * (expertsOf(moe) * moe.ffn + (moe.sharedFfn ?? 0)));
+  }
+  return sum;
 }
 
 /** Bytes of one element of a layer's matrix, with its share of a scale, and of one of a table, which stays in 16 bits. */
@@ -45,14 +60,19 @@ function elementBytes(spec: ModelSpec, format: MatrixFormat): { layers: number; 
 export function weightBytes(spec: ModelSpec, format: MatrixFormat): number {
   const element = elementBytes(spec, format);
   const tables = (spec.tiedHead ? 1 : 2) * spec.vocab * spec.hidden;
-  return element.layers * spec.layers.length * layerParameters(spec) + element.tables * tables;
+  return element.layers * layerParameters(spec, ({ numExperts }) => numExperts) + element.tables * tables;
 }
 
-/** What a step must at least move and do. `kvBytes`: of one element of the cache. */
+/**
+ * What a step must at least move and do. `kvBytes`: of one element of the cache.
+ * Of a mixture it reads the experts that its tokens are expected to go to, and computes those that each token goes to.
+ */
 export function stepWork(spec: ModelSpec, format: MatrixFormat, kvBytes: number, step: StepShape): Work {
   const { sequences, newTokens, context, numSteps } = step;
   const element = elementBytes(spec, format);
-  const layers = spec.layers.length * layerParameters(spec);
+  const tokensPerStep = (sequences * newTokens) / numSteps;
+  const read = layerParameters(spec, ({ numExperts, topK }) => expectedExperts(numExperts, topK, tokensPerStep));
+  const computed = layerParameters(spec, ({ topK }) => topK);
   const head = spec.vocab * spec.hidden;
   let cached = 0;
   let pairs = 0;
@@ -69,8 +89,8 @@ export function stepWork(spec: ModelSpec, format: MatrixFormat, kvBytes: number,
   }
   return {
     bytes:
-      numSteps * element.layers * layers + element.tables * head + cached * 2 * spec.kvHeads * spec.headDim * kvBytes,
-    operations: 2 * sequences * newTokens * layers + 2 * sequences * head + 4 * pairs * spec.heads * spec.headDim,
+      numSteps * element.layers * read + element.tables * head + cached * 2 * spec.kvHeads * spec.headDim * kvBytes,
+    operations: 2 * sequences * newTokens * computed + 2 * sequences * head + 4 * pairs * spec.heads * spec.headDim,
   };
 }
 

@@ -169,7 +169,7 @@ class SyntheticFiles implements WeightFiles {
 }
 
 function* tensorShapes(spec: ModelSpec): Generator<[string, number[]]> {
-  const { names, hidden, vocab, ffn, headDim, bias } = spec;
+  const { names, hidden, vocab, headDim, bias } = spec;
   const q = spec.heads * headDim;
   const kv = spec.kvHeads * headDim;
   yield [names.embedding, [vocab, hidden]];
@@ -179,22 +179,45 @@ function* tensorShapes(spec: ModelSpec): Generator<[string, number[]]> {
     const name = (template: string) => template.replace('{i}', String(i));
     yield [name(names.attentionNorm), [hidden]];
     yield [name(names.ffnNorm), [hidden]];
-    if (names.qNorm) yield [name(names.qNorm), [headDim]];
-    if (names.kNorm) yield [name(names.kNorm), [headDim]];
+    const isWhole = spec.qkNorm === 'whole';
+    if (names.qNorm) yield [name(names.qNorm), [isWhole ? q : headDim]];
+    if (names.kNorm) yield [name(names.kNorm), [isWhole ? kv : headDim]];
     const linears: [string, number, number, boolean][] = [
       [names.q, q, hidden, bias.qkv],
       [names.k, kv, hidden, bias.qkv],
       [names.v, kv, hidden, bias.qkv],
       [names.o, hidden, q, bias.o],
-      [names.gate, ffn, hidden, bias.ffn],
-      [names.up, ffn, hidden, bias.ffn],
-      [names.down, hidden, ffn, bias.ffn],
+      ...ffnLinears(spec, spec.layers[i]?.ffn === 'moe'),
     ];
     for (const [template, rows, columns, hasBias] of linears) {
       yield [`${name(template)}.weight`, [rows, columns]];
       if (hasBias) yield [`${name(template)}.bias`, [rows]];
     }
   }
+}
+
+/** Template, rows, columns and whether there is a bias, of each matrix in a layer's feed-forward part. */
+function ffnLinears(spec: ModelSpec, isMixture: boolean): [string, number, number, boolean][] {
+  const { names, hidden, ffn, bias, moe } = spec;
+  if (!isMixture || !moe || !names.moe) {
+    return [
+      [names.gate, ffn, hidden, bias.ffn],
+      [names.up, ffn, hidden, bias.ffn],
+      [names.down, hidden, ffn, bias.ffn],
+    ];
+  }
+  const linears: [string, number, number, boolean][] = [[names.moe.router, moe.numExperts, hidden, false]];
+  for (let e = 0; e < moe.numExperts; e++) {
+    const name = (template: string) => template.replace('{e}', String(e));
+    linears.push([name(names.moe.gate), moe.ffn, hidden, false], [name(names.moe.up), moe.ffn, hidden, false]);
+    linears.push([name(names.moe.down), hidden, moe.ffn, false]);
+  }
+  const { shared } = names.moe;
+  if (shared && moe.sharedFfn !== null) {
+    linears.push([shared.router, 1, hidden, false], [shared.gate, moe.sharedFfn, hidden, false]);
+    linears.push([shared.up, moe.sharedFfn, hidden, false], [shared.down, hidden, moe.sharedFfn, false]);
+  }
+  return linears;
 }
 
 /** Numbers around `mean`, at most `spread` away. Its length is no multiple of a row's, so that rows differ. */

@@ -23,6 +23,8 @@ PROMPT_LENGTHS = (1, 17, 45)
 GREEDY_STEPS = 24
 # No greedy step is closer than this, so that a float16 cache (checked) and other orders of summation choose the same ids.
 MIN_MARGIN = 0.03
+# No router's choice is closer than this, in logits: for the same reasons.
+MIN_ROUTER_GAP = 0.004
 # A mutation must move some logit by this much.
 SHARP = 0.05
 
@@ -36,7 +38,7 @@ def randomise(model, generator: torch.Generator) -> None:
         elif 'embed_tokens' in name and not model.config.tie_word_embeddings:
             parameter.data = noise
         else:
-            parameter.data = noise * 1.5 / math.sqrt(parameter.shape[1])
+            parameter.data = noise * 1.5 / math.sqrt(parameter.shape[-1])
 
 
 def to_version_4(config: dict, rope_type_key: str) -> dict:
@@ -48,6 +50,8 @@ def to_version_4(config: dict, rope_type_key: str) -> dict:
     old['rope_scaling'] = None if kind == 'default' else {rope_type_key: kind, **rope}
     old['torch_dtype'] = config['dtype']
     old['transformers_version'] = '4.46.0'
+    if old['model_type'] == 'qwen3_moe':
+        old['num_experts'] = old.pop('num_local_experts')
     if old.get('head_dim') == old['hidden_size'] // old['num_attention_heads']:
         del old['head_dim']
     return dict(sorted(old.items()))
@@ -87,8 +91,10 @@ def search_prompts(model, vocab: int, generator: torch.Generator) -> list[dict]:
     for length in PROMPT_LENGTHS:
         for _ in range(vocab):
             ids = torch.randint(vocab, (length,), generator=generator).tolist()
+            if reference.router_gap(model, ids) < MIN_ROUTER_GAP:
+                continue
             found = reference.greedy(model, ids, GREEDY_STEPS, minimum=MIN_MARGIN)
-            if found:
+            if found and reference.router_gap(model, ids + found[0]) >= MIN_ROUTER_GAP:
                 prompts.append({'ids': ids, 'greedy': found[0], 'margins': found[1]})
                 break
         else:

@@ -29,6 +29,17 @@ def logits_of(model, ids: list[int]) -> np.ndarray:
     return model(torch.tensor([ids]), use_cache=False).logits[0].float().numpy()
 
 
+@torch.no_grad()
+def router_gap(model, ids: list[int]) -> float:
+    """How far the last expert chosen is ahead of the first one that is not, in logits: the least of all tokens and layers."""
+    top = getattr(model.config, 'num_experts_per_tok', None)
+    if top is None:
+        return float('inf')
+    layers = model(torch.tensor([ids]), use_cache=False, output_router_logits=True).router_logits
+    chosen = (layer.float().topk(top + 1, dim=-1).values for layer in layers)
+    return min(float((values[:, top - 1] - values[:, top]).min()) for values in chosen)
+
+
 def greedy(model, ids: list[int], steps: int, stop: frozenset[int] = frozenset(), minimum: float = 0.0):
     """Chosen ids and each step's best minus second-best logit, until an id of `stop`. None: a margin is below `minimum`."""
     sequence, margins = list(ids), []

@@ -5,7 +5,7 @@
  */
 import type { EngineConfig } from '../config/server-config.ts';
 import type { ModelSpec } from './models/spec.ts';
-import { flopsPerToken } from './models/work.ts';
+import { activationRows, flopsPerToken } from './models/work.ts';
 import { EngineError } from './types.ts';
 
 export interface MemoryLimits {
@@ -47,7 +47,7 @@ export function planMemory(spec: ModelSpec, config: EngineConfig, limits: Memory
   const kvFormat = config.kvCacheDtype === 'float32' ? 'f32' : 'f16';
   const elementBytes = kvFormat === 'f32' ? 4 : 2;
 
-  const widest = Math.max(spec.ffn, spec.hidden, (spec.heads + 2 * spec.kvHeads) * spec.headDim) + 8;
+  const { widest, total } = activationRows(spec);
   const wantedTokens =
     config.maxNumBatchedTokens ?? (limits.isSoftware ? softwareTokens(spec) : DEFAULT_BATCHED_TOKENS);
   const maxNumBatchedTokens = clip(
@@ -60,7 +60,7 @@ export function planMemory(spec: ModelSpec, config: EngineConfig, limits: Memory
 
   const layerBlockBytes = blockSize * spec.kvHeads * spec.headDim * elementBytes;
   const blockBytes = 2 * spec.layers.length * layerBlockBytes;
-  const activationBytes = 4 * (maxNumBatchedTokens * widest * 4 + maxNumSeqs * (spec.vocab + spec.hidden));
+  const activationBytes = 4 * (maxNumBatchedTokens * total + maxNumSeqs * (spec.vocab + spec.hidden));
   const free = limits.totalBytes * config.gpuMemoryUtilization - limits.weightBytes - activationBytes - SLACK_BYTES;
   const wantedLen = config.maxModelLen ?? spec.maxPositions;
   const useful = maxNumSeqs * Math.ceil(wantedLen / blockSize);

@@ -19,6 +19,8 @@ import matmulSums from './include/matmul-sums.wgsl' with { type: 'text' };
 import matmulSumsDp4a from './include/matmul-sums-dp4a.wgsl' with { type: 'text' };
 import matmulSumsQuantised from './include/matmul-sums-quantised.wgsl' with { type: 'text' };
 import matmulWeights from './include/matmul-weights.wgsl' with { type: 'text' };
+import moe from './include/moe.wgsl' with { type: 'text' };
+import moeCombineOutput from './include/moe-combine-output.wgsl' with { type: 'text' };
 import narrow from './include/narrow.wgsl' with { type: 'text' };
 import order from './include/order.wgsl' with { type: 'text' };
 import parts from './include/parts.wgsl' with { type: 'text' };
@@ -29,6 +31,7 @@ import reduceMax from './include/reduce-max.wgsl' with { type: 'text' };
 import reduceSubgroup from './include/reduce-subgroup.wgsl' with { type: 'text' };
 import slots from './include/slots.wgsl' with { type: 'text' };
 import weightGroups from './include/weight-groups.wgsl' with { type: 'text' };
+import weightReads from './include/weight-reads.wgsl' with { type: 'text' };
 import weights from './include/weights.wgsl' with { type: 'text' };
 import logprobsBlocks from './logprobs-blocks.wgsl' with { type: 'text' };
 import logprobsTarget from './logprobs-target.wgsl' with { type: 'text' };
@@ -41,6 +44,13 @@ import matmulRange from './matmul-range.wgsl' with { type: 'text' };
 import matmulReduce from './matmul-reduce.wgsl' with { type: 'text' };
 import matmulRows from './matmul-rows.wgsl' with { type: 'text' };
 import matmulTile from './matmul-tile.wgsl' with { type: 'text' };
+import moeAlign from './moe-align.wgsl' with { type: 'text' };
+import moeCombine from './moe-combine.wgsl' with { type: 'text' };
+import moeMatmulGemv from './moe-matmul-gemv.wgsl' with { type: 'text' };
+import moeMatmulRows from './moe-matmul-rows.wgsl' with { type: 'text' };
+import moeMatmulTile from './moe-matmul-tile.wgsl' with { type: 'text' };
+import moeRoute from './moe-route.wgsl' with { type: 'text' };
+import qkNorm from './qk-norm.wgsl' with { type: 'text' };
 import quantiseRows from './quantise-rows.wgsl' with { type: 'text' };
 import rmsNorm from './rms-norm.wgsl' with { type: 'text' };
 import ropeKv from './rope-kv.wgsl' with { type: 'text' };
@@ -89,11 +99,20 @@ export const shaderSources = {
   'matmul-range.wgsl': matmulRange,
   'matmul-reduce.wgsl': matmulReduce,
   'narrow.wgsl': narrow,
+  'moe.wgsl': moe,
+  'moe-align.wgsl': moeAlign,
+  'moe-combine.wgsl': moeCombine,
+  'moe-combine-output.wgsl': moeCombineOutput,
+  'moe-matmul-gemv.wgsl': moeMatmulGemv,
+  'moe-matmul-rows.wgsl': moeMatmulRows,
+  'moe-matmul-tile.wgsl': moeMatmulTile,
+  'moe-route.wgsl': moeRoute,
   'order.wgsl': order,
   'parts.wgsl': parts,
   'power-scale.wgsl': powerScale,
   'quantise-rows.wgsl': quantiseRows,
   'random.wgsl': random,
+  'qk-norm.wgsl': qkNorm,
   'reduce.wgsl': reduce,
   'reduce-max.wgsl': reduceMax,
   'reduce-subgroup.wgsl': reduceSubgroup,
@@ -116,6 +135,7 @@ export const shaderSources = {
   'sample-xtc.wgsl': sampleXtc,
   'slots.wgsl': slots,
   'weight-groups.wgsl': weightGroups,
+  'weight-reads.wgsl': weightReads,
   'weights.wgsl': weights,
 } as const;
 

@@ -7,8 +7,8 @@ import { fixtureFolder, greedyParams, loadTestModel, newScheduler, request } fro
 const original = Recorder.prototype.submitForRead;
 
 /** Dispatches of a step by the stem of their shader, for `numSequences` sequences that all decode. */
-async function dispatchesOfDecode(numSequences: number, software: boolean) {
-  const model = await loadTestModel(fixtureFolder('tiny-qwen3'), {}, software);
+async function dispatchesOfDecode(numSequences: number, software: boolean, name = 'tiny-qwen3') {
+  const model = await loadTestModel(fixtureFolder(name), {}, software);
   const scheduler = newScheduler(model);
   for (let i = 0; i < numSequences; i++) scheduler.add(request(String(i), [1, 2, 3], greedyParams(3)));
   const step = async () => {
@@ -57,4 +57,14 @@ gpuTest('the kernels for software adapters norm on their own: 8 a layer, 9 with 
   expect(step.seen.filter((stem) => stem === 'rms-norm').length).toBe(2 * step.layers + 1);
   const withReduce = step.seen.filter((stem) => stem === 'attention-reduce').length / step.layers;
   expect(perLayer(step) - 2 / step.layers).toBe(8 + withReduce);
+});
+
+gpuTest('a mixture of experts takes 8 dispatches a layer, 11 where its pairs are sorted', async () => {
+  const few = await dispatchesOfDecode(1, false, 'tiny-mixtral');
+  const withReduce = few.seen.filter((stem) => stem === 'attention-reduce').length / few.layers;
+  expect(perLayer(few) - 2 / few.layers).toBe(8 + withReduce);
+  const many = await dispatchesOfDecode(9, false, 'tiny-mixtral');
+  const stems = many.seen.filter((stem) => stem.startsWith('moe-') || stem === 'rms-norm');
+  // Sorted pairs are normed, aligned and combined by ops of their own; the last norm comes on top.
+  expect(stems.length).toBe(6 * many.layers + 1);
 });

@@ -5,7 +5,10 @@ import { gpuTest } from '../helpers/gpu.ts';
 import { fixtureFolder, generateAll, greedyParams, loadTestModel, promptLogits, request } from '../helpers/model.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 
-const MODELS = ['tiny-llama', 'tiny-llama-biased', 'tiny-mistral', 'tiny-qwen2', 'tiny-qwen3'];
+const MODELS = [
+  ...['tiny-llama', 'tiny-llama-biased', 'tiny-mistral', 'tiny-qwen2', 'tiny-qwen3'],
+  ...['tiny-mixtral', 'tiny-qwen2-moe', 'tiny-qwen3-moe', 'tiny-olmoe'],
+];
 
 /** Ways to cut the same work: [name, tokens per step]. The whole prompts together, odd chunks, one by one. */
 const CUTS: [string, number][] = [

@@ -68,3 +68,40 @@ gpuTest('a head of 200 MiB is sharded where one binding cannot hold it, and give
   expectClose('exact', await readTensor(device, rows), wantRows, 'embedding rows');
   for (const shard of head.shards) device.destroyBuffer(shard.buffer);
 });
+
+gpuTest('shards end between blocks of rows, or within a block that no binding holds', async (device) => {
+  const cut = async (limit: number, blockRows: number) => {
+    const limits = { ...device.limits, maxStorageBufferBindingSize: limit };
+    // A device of the same buffers with a smaller limit.
+    const small = new Proxy(device, {
+      get: (target, key) => (key === 'limits' ? limits : Reflect.get(target, key, target)),
+    });
+    const few = { ...files, entry: () => ({ ...entry, shape: [12, 64], byteLength: 12 * 64 * 4 }) };
+    const loader = new WeightLoader(small, few, null, () => {});
+    const { shards } = await loader.matrix([entry.name], [12], 64, blockRows);
+    return shards.map(({ firstRow, rows }) => [firstRow, rows]);
+  };
+  const rowBytes = 64 * 4;
+  expect(await cut(5 * rowBytes, 1)).toEqual([
+    [0, 5],
+    [5, 5],
+    [10, 2],
+  ]);
+  expect(await cut(5 * rowBytes, 4)).toEqual([
+    [0, 4],
+    [4, 4],
+    [8, 4],
+  ]);
+  expect(await cut(9 * rowBytes, 4)).toEqual([
+    [0, 8],
+    [8, 4],
+  ]);
+  expect(await cut(3 * rowBytes, 4)).toEqual([
+    [0, 3],
+    [3, 1],
+    [4, 3],
+    [7, 1],
+    [8, 3],
+    [11, 1],
+  ]);
+});

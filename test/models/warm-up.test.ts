@@ -72,6 +72,8 @@ describe('after the warm-up', () => {
     ['tiny-llama', false],
     ['tiny-qwen3', false],
     ['tiny-llama-biased', false],
+    ['tiny-mixtral', false],
+    ['tiny-qwen2-moe', true],
   ] as const) {
     gpuTest(`${NUM_ROUNDS} rounds of random requests need no other kernel: ${name}, software=${software}`, async () => {
       const model = await loadTestModel(fixtureFolder(name), {}, software);

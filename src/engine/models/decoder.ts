@@ -9,11 +9,14 @@ import { type AttentionBatch, recordAttention } from '../ops/attention.ts';
 import type { OpContext } from '../ops/context.ts';
 import { type EmbedArgs, recordEmbed } from '../ops/embed.ts';
 import type { CacheShape, LayerCache } from '../ops/kv-cache.ts';
-import { type FoldedNorm, foldsNorm, recordGatedMatmul, recordMatmul } from '../ops/matmul.ts';
+import { recordMatmul } from '../ops/matmul.ts';
+import { recordQkNorm } from '../ops/qk-norm.ts';
 import { recordRmsNorm } from '../ops/rms-norm.ts';
 import { recordRopeKv } from '../ops/rope-kv.ts';
-import type { Matrix, StepArray, Tensor, Vector } from '../ops/tensor.ts';
+import type { StepArray, Tensor } from '../ops/tensor.ts';
 import type { Activations } from './activations.ts';
+import { recordFfn } from './blocks/ffn.ts';
+import { recordNormed } from './blocks/norm.ts';
 import type { LayerSpec, ModelSpec } from './spec.ts';
 import type { LayerWeights, ModelWeights } from './weights.ts';
 import { layerWeights } from './work.ts';
@@ -82,16 +85,19 @@ export class Decoder {
 
   private recordLayer(step: StepInput, layer: LayerSpec, weights: LayerWeights, cache: LayerCache): void {
     const { context, spec, activations } = this;
-    const { hidden, qkv, q, attended, gated } = activations;
+    const { hidden, qkv, q, attended } = activations;
     const numRows = step.numTokens;
     const eps = spec.normEps;
     recordMatmul(context, {
-      ...this.recordNorm(weights.attentionNorm, weights.qkv, numRows),
+      ...recordNormed(context, { spec, activations, weight: weights.attentionNorm, next: weights.qkv, numRows }),
       weight: weights.qkv,
       bias: weights.qkvBias,
       y: qkv,
       numRows,
     });
+    const norm = weights.qNorm && weights.kNorm ? { q: weights.qNorm, k: weights.kNorm, eps } : null;
+    const isWhole = spec.qkNorm === 'whole';
+    if (norm && isWhole) recordQkNorm(context, { ...norm, qkv, numTokens: numRows });
     recordRopeKv(context, {
       qkv,
       q,
@@ -102,7 +108,7 @@ export class Decoder {
       positions: step.positions,
       slots: step.slots,
       rope: layer.rope === null ? null : (activations.ropeTables[layer.rope] ?? null),
-      norm: weights.qNorm && weights.kNorm ? { q: weights.qNorm, k: weights.kNorm, eps } : null,
+      norm: isWhole ? null : norm,
     });
     recordAttention(context, {
       plan: activations.attention,
@@ -122,38 +128,6 @@ export class Decoder {
       numRows,
       accumulate: true,
     });
-    recordGatedMatmul(context, {
-      ...this.recordNorm(weights.ffnNorm, weights.gate, numRows, true),
-      gate: weights.gate,
-      up: weights.up,
-      gateBias: weights.gateBias,
-      upBias: weights.upBias,
-      activation: spec.activation,
-      y: gated,
-      numRows,
-    });
-    recordMatmul(context, {
-      x: gated,
-      weight: weights.down,
-      bias: weights.downBias,
-      y: hidden,
-      numRows,
-      accumulate: true,
-    });
-  }
-
-  /** What the product with `next` reads: the hidden rows with their norm to fold in, or the rows of a norm recorded here. */
-  private recordNorm(
-    weight: Vector,
-    next: Matrix,
-    numRows: number,
-    gated = false,
-  ): { x: Tensor; norm: FoldedNorm | null } {
-    const { context } = this;
-    const { hidden, normed } = this.activations;
-    const eps = this.spec.normEps;
-    if (foldsNorm(context, next, numRows, gated)) return { x: hidden, norm: { weight, eps } };
-    recordRmsNorm(context, { x: hidden, weight, y: normed, numRows, rowList: null, eps });
-    return { x: normed, norm: null };
+    recordFfn(context, { spec, norm: weights.ffnNorm, weights: weights.ffn, activations, numRows });
   }
 }

@@ -6,19 +6,27 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { MAX_EXPERTS, MAX_TOP_K } from '../ops/moe-route.ts';
 import { EngineError } from '../types.ts';
 import { type RawConfig, tokenIdsField } from './config-fields.ts';
 import { llama } from './families/llama.ts';
 import { mistral } from './families/mistral.ts';
+import { mixtral } from './families/mixtral.ts';
+import { olmoe } from './families/olmoe.ts';
 import { qwen2, qwen3 } from './families/qwen.ts';
+import { qwen2Moe, qwen3Moe } from './families/qwen-moe.ts';
 import type { ModelSpec } from './spec.ts';
 
 const FAMILIES: Readonly<Record<string, (config: RawConfig) => ModelSpec>> = {
   LlamaForCausalLM: llama,
   LLaMAForCausalLM: llama,
   MistralForCausalLM: mistral,
+  MixtralForCausalLM: mixtral,
+  OlmoeForCausalLM: olmoe,
   Qwen2ForCausalLM: qwen2,
+  Qwen2MoeForCausalLM: qwen2Moe,
   Qwen3ForCausalLM: qwen3,
+  Qwen3MoeForCausalLM: qwen3Moe,
 };
 
 /** Turns a parsed `config.json` into a spec. Throws: EngineError that lists what is supported. */
@@ -43,6 +51,13 @@ export function specFromConfig(config: RawConfig): ModelSpec {
     throw new EngineError(
       'load-failed',
       `config.json: ${spec.heads} heads over ${spec.kvHeads} of size ${spec.headDim} are not supported: heads must divide, the size be a multiple of 8 up to 256`,
+    );
+  }
+  const { moe } = spec;
+  if (moe && (moe.numExperts > MAX_EXPERTS || moe.topK > MAX_TOP_K || moe.topK > moe.numExperts)) {
+    throw new EngineError(
+      'load-failed',
+      `config.json: ${moe.topK} of ${moe.numExperts} experts are not supported: at most ${MAX_TOP_K} of ${MAX_EXPERTS}`,
     );
   }
   return spec;

@@ -43,6 +43,39 @@ export interface LayerSpec {
   readonly window: number | null;
   /** Index into {@link ModelSpec.ropes}; null = no positions. */
   readonly rope: number | null;
+  /** `moe`: as {@link ModelSpec.moe} says; `dense`: one gated feed-forward block of `ffn`. */
+  readonly ffn: 'dense' | 'moe';
+}
+
+/** A mixture of experts in place of one feed-forward block: each token goes through `topK` of them. */
+export interface MoeSpec {
+  readonly numExperts: number;
+  readonly topK: number;
+  /** Width of each expert. */
+  readonly ffn: number;
+  /** How the router's logits become shares; the highest are chosen. */
+  readonly router: 'softmax' | 'sigmoid';
+  /** The shares of the chosen are divided by their sum. */
+  readonly renormalize: boolean;
+  /** Multiplier on the shares. */
+  readonly routedScale: number;
+  /** Width of the expert that all tokens go through, weighted by the sigmoid of a logit of its own; null = none. */
+  readonly sharedFfn: number | null;
+}
+
+/** Names of a mixture's tensors, with `{e}` for an expert's index. */
+export interface MoeNames {
+  readonly router: string;
+  readonly gate: string;
+  readonly up: string;
+  readonly down: string;
+  /** The expert that all tokens go through. */
+  readonly shared?: {
+    readonly router: string;
+    readonly gate: string;
+    readonly up: string;
+    readonly down: string;
+  };
 }
 
 /** Names of a layer's tensors with `{i}` for its index; a missing entry means that the model has no such tensor. */
@@ -62,6 +95,7 @@ export interface TensorNames {
   readonly gate: string;
   readonly up: string;
   readonly down: string;
+  readonly moe?: MoeNames;
 }
 
 /** One model. Units: counts of elements unless said otherwise. */
@@ -72,15 +106,18 @@ export interface ModelSpec {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Width of dense feed-forward blocks. */
   readonly ffn: number;
+  /** Null where all layers are dense. */
+  readonly moe: MoeSpec | null;
   readonly layers: readonly LayerSpec[];
   readonly ropes: readonly RopeSpec[];
   readonly normEps: number;
   readonly activation: 'silu' | 'gelu-tanh' | 'gelu';
   /** Which projections carry a bias vector. */
   readonly bias: { readonly qkv: boolean; readonly o: boolean; readonly ffn: boolean };
-  /** RMS norm over each head of q and k before the rotation. */
-  readonly qkNorm: boolean;
+  /** RMS norm of q and k before the rotation: over each head, or over all heads together. */
+  readonly qkNorm: 'none' | 'head' | 'whole';
   /** Multiplier on q k^T. */
   readonly attentionScale: number;
   readonly tiedHead: boolean;

@@ -24,7 +24,8 @@ import {
 
 export type Activation = 'silu' | 'gelu-tanh' | 'gelu';
 
-const ACTIVATION_CODE: Record<Activation, number> = { silu: 0, 'gelu-tanh': 1, gelu: 2 };
+/** Number that shaders know an activation by (include/activation.wgsl). */
+export const ACTIVATION_CODE: Record<Activation, number> = { silu: 0, 'gelu-tanh': 1, gelu: 2 };
 
 const MAX_GROUPS_X = 65535;
 
@@ -144,7 +145,7 @@ interface Recording {
  * apart these lie, the more lines of the cache one load of x touches: so a lane takes no more than the eight elements that
  * a load of bf16 has. A CPU's kernel reads the same x in all lanes, and gains from fewer loads.
  */
-function loadChunks(format: MatrixFormat, kind: MatmulPlan['kind']): number {
+export function loadChunks(format: MatrixFormat, kind: MatmulPlan['kind']): number {
   if (kind !== 'rows' || !isQuantised(format)) return 1;
   return format === 'int8' ? 2 : 4;
 }
@@ -199,7 +200,7 @@ function withTunedSizes({ tuned }: OpContext, plan: MatmulPlan, weight: Matrix, 
 }
 
 /** A kernel unpacks both matrices of a pair alike. */
-function checkPair(weight: Matrix, second: Matrix | null): void {
+export function checkPair(weight: Matrix, second: Matrix | null): void {
   if (isQuantised(weight.format) && weight.columns % (weight.groups?.size ?? weight.columns + 1) !== 0) {
     throw new Error(`matmul: ${weight.columns} columns are not whole groups`);
   }

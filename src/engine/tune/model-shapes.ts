@@ -43,11 +43,12 @@ export function modelShapes({ layers, head }: ModelWeights): TunableShape[] {
   return [...shapes.values()].toSorted((a, b) => total(b) - total(a));
 }
 
-function productsOf({ qkv, o, gate, up, down }: LayerWeights): TunableProduct[] {
-  return [
-    { weight: qkv, second: null },
-    { weight: o, second: null },
-    { weight: gate, second: up },
-    { weight: down, second: null },
-  ];
+/** Experts have kernels of their own, see `ops/moe-matmul.ts`. */
+function productsOf({ qkv, o, ffn }: LayerWeights): TunableProduct[] {
+  const single = (weight: Matrix): TunableProduct => ({ weight, second: null });
+  const dense = ffn.kind === 'dense' ? ffn : ffn.shared;
+  const products = [single(qkv), single(o)];
+  if (ffn.kind === 'moe') products.push(single(ffn.router));
+  if (dense) products.push({ weight: dense.gate, second: dense.up }, single(dense.down));
+  return products;
 }

@@ -60,13 +60,14 @@ export class WeightLoader {
 
   /**
    * One matrix from tensors stacked by rows. Shapes: each tensor [rows[i], columns].
+   * `blockRows`: no shard ends within so many rows and begins in others, unless a block exceeds a binding.
    * Throws: EngineError naming tensor and file when one is missing or has another shape.
    */
-  async matrix(names: readonly string[], rows: readonly number[], columns: number): Promise<Matrix> {
+  async matrix(names: readonly string[], rows: readonly number[], columns: number, blockRows = 1): Promise<Matrix> {
     const entries = names.map((name, i) => this.entry(name, [rows[i] ?? 0, columns]));
     const format = this.floatFormat(entries[0] as FloatTensorEntry);
-    const totalRows = rows.reduce((a, b) => a + b, 0);
-    const shards = this.allocateShards(names[0] ?? '', format, totalRows, columns);
+    const totalRows = entries.reduce((sum, entry) => sum + (entry.shape[0] ?? 0), 0);
+    const shards = this.allocateShards(names[0] ?? '', format, totalRows, columns, blockRows);
     let firstRow = 0;
     for (const entry of entries) {
       await this.fill(entry, format, columns, shards, firstRow);
@@ -78,13 +79,18 @@ export class WeightLoader {
   /**
    * One matrix of a layer, as {@link matrix}; quantised where that is wanted and its rows are whole groups.
    */
-  async layerMatrix(names: readonly string[], rows: readonly number[], columns: number): Promise<Matrix> {
+  async layerMatrix(
+    names: readonly string[],
+    rows: readonly number[],
+    columns: number,
+    blockRows = 1,
+  ): Promise<Matrix> {
     const { format } = this;
     const groups = format && isQuantised(format) ? groupsFor(format, columns) : null;
-    if (!format || !isQuantised(format) || !groups) return this.matrix(names, rows, columns);
+    if (!format || !isQuantised(format) || !groups) return this.matrix(names, rows, columns, blockRows);
     const entries = names.map((name, i) => this.entry(name, [rows[i] ?? 0, columns]));
     const totalRows = rows.reduce((a, b) => a + b, 0);
-    const shards = this.allocatePacked(names[0] ?? '', { format, rows: totalRows, columns, groups });
+    const shards = this.allocatePacked(names[0] ?? '', { format, rows: totalRows, columns, groups }, blockRows);
     let firstRow = 0;
     for (const entry of entries) {
       await this.readRows(entry, 'f32', columns, columns * 4, (row, bytes) => {
@@ -99,7 +105,7 @@ export class WeightLoader {
   /** A matrix that comes packed. Its source counts what it read itself. */
   packedMatrix(label: string, packed: PackedMatrix): Matrix {
     const { format, groups, rows, columns } = packed;
-    const shards = this.allocatePacked(label, packed);
+    const shards = this.allocatePacked(label, packed, 1);
     this.writePacked(packed, 0, shards);
     return { format, groups, rows, columns, shards };
   }
@@ -143,19 +149,28 @@ export class WeightLoader {
     return entry;
   }
 
-  private allocateShards(label: string, format: MatrixFormat, rows: number, columns: number): MatrixShard[] {
+  private allocateShards(
+    label: string,
+    format: MatrixFormat,
+    rows: number,
+    columns: number,
+    blockRows: number,
+  ): MatrixShard[] {
     const perRow = rowBytes(format, columns);
     const limit = Math.min(
       this.device.limits.maxStorageBufferBindingSize,
       this.device.limits.maxBufferSize,
       MAX_SHARD_BYTES,
     );
-    const rowsPerShard = Math.floor(limit / perRow);
-    if (rowsPerShard < 1)
-      throw new EngineError('load-failed', `${label}: one row of ${perRow} bytes exceeds a binding`);
+    const mostRows = Math.floor(limit / perRow);
+    if (mostRows < 1) throw new EngineError('load-failed', `${label}: one row of ${perRow} bytes exceeds a binding`);
     const shards: MatrixShard[] = [];
-    for (let firstRow = 0; firstRow < rows; firstRow += rowsPerShard) {
-      const count = Math.min(rowsPerShard, rows - firstRow);
+    const isWhole = mostRows >= blockRows;
+    for (let firstRow = 0, count = 0; firstRow < rows; firstRow += count) {
+      const untilBlockEnds = blockRows - (firstRow % blockRows);
+      count = isWhole
+        ? Math.min(mostRows - (mostRows % blockRows), rows - firstRow)
+        : Math.min(mostRows, untilBlockEnds);
       const buffer = this.device.createBuffer(`${label}[${firstRow}]`, count * perRow);
       this.storedBytes += buffer.bytes;
       shards.push({ buffer, firstRow, rows: count });
@@ -163,9 +178,13 @@ export class WeightLoader {
     return shards;
   }
 
-  private allocatePacked(label: string, matrix: Omit<PackedMatrix, 'words' | 'scales'>): MatrixShard[] {
+  private allocatePacked(
+    label: string,
+    matrix: Omit<PackedMatrix, 'words' | 'scales'>,
+    blockRows: number,
+  ): MatrixShard[] {
     const { format, rows, columns, groups } = matrix;
-    return this.allocateShards(label, format, rows, columns).map((shard) => {
+    return this.allocateShards(label, format, rows, columns, blockRows).map((shard) => {
       const scales = this.device.createBuffer(`${shard.buffer.label} scales`, (shard.rows * columns * 4) / groups.size);
       this.storedBytes += scales.bytes;
       return { ...shard, scales };

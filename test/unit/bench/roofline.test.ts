@@ -1,7 +1,7 @@
 /** Bytes and operations of a step, counted by hand for small numbers, and the published sizes of real models. */
 import { describe, expect, test } from 'bun:test';
 import { isShapeName, SHAPE_NAMES, shapeSpec } from '../../../scripts/bench/model-shapes.ts';
-import { boundsOf, stepWork, weightBytes } from '../../../scripts/bench/roofline.ts';
+import { boundsOf, expectedExperts, stepWork, weightBytes } from '../../../scripts/bench/roofline.ts';
 
 const rates = { bandwidth: 1e9, arithmetic: 1e9, dispatchMs: 0.01 };
 
@@ -12,6 +12,8 @@ describe('model shapes', () => {
     expect(millions('qwen3-0.6b')).toBe(596);
     expect(millions('llama-3.2-1b')).toBe(1236);
     expect(millions('llama-3.1-8b')).toBe(8030);
+    expect(millions('mixtral-8x7b')).toBe(46_703);
+    expect(millions('qwen3-30b-a3b')).toBe(30_532);
   });
 
   test('take a scale for each 32 nibbles, and tables in 16 bits, with int4', () => {
@@ -66,6 +68,28 @@ describe('stepWork', () => {
     const two = stepWork(spec, 'bf16', 2, { ...shape, numSteps: 2 });
     expect(two.bytes - one.bytes).toBe(2 * 5 * layer);
     expect(two.operations).toBe(one.operations);
+  });
+});
+
+describe('a mixture of experts', () => {
+  test('more tokens reach more experts, and never more than there are', () => {
+    expect(expectedExperts(8, 2, 1)).toBe(2);
+    expect(expectedExperts(8, 2, 2)).toBeCloseTo(3.5);
+    expect(expectedExperts(8, 2, 1000)).toBeCloseTo(8);
+    expect(expectedExperts(4, 4, 3)).toBe(4);
+  });
+
+  test('reads the experts that its tokens go to, and computes those of each token', () => {
+    const spec = shapeSpec('mixtral-mini');
+    const attention = 256 * (2 * 256 + 2 * 128) + 256 * 8;
+    const expert = 3 * 256 * 896;
+    const head = 8192 * 256;
+    const one = stepWork(spec, 'bf16', 2, { sequences: 1, newTokens: 1, context: 1, numSteps: 1 });
+    const cached = 8 * 2 * 128 * 2;
+    expect(one.bytes).toBe(2 * (8 * (attention + 2 * expert) + head) + cached);
+    const two = stepWork(spec, 'bf16', 2, { sequences: 2, newTokens: 1, context: 1, numSteps: 1 });
+    expect(two.bytes).toBeCloseTo(2 * (8 * (attention + 3.5 * expert) + head) + 2 * cached, 3);
+    expect(two.operations).toBe(2 * 2 * (8 * (attention + 2 * expert) + head) + 8 * 4 * 2 * 256);
   });
 });
 

@@ -51,6 +51,27 @@ describe('memory plan', () => {
     expect(planMemory(tiny, config, { ...gpu, isSoftware: true }).maxNumBatchedTokens).toBe(512);
   });
 
+  test('a mixture of experts has rows for each expert of a token, and they count', () => {
+    const experts = {
+      numExperts: 128,
+      topK: 8,
+      ffn: 768,
+      router: 'softmax',
+      renormalize: true,
+      routedScale: 1,
+    } as const;
+    const mixture = { ...spec, moe: { ...experts, sharedFfn: null }, ffn: 768 };
+    const layers = spec.layers.map((layer) => ({ ...layer, ffn: 'moe' as const }));
+    const wide = { ...config, maxNumBatchedTokens: 8192 };
+    const plan = planMemory({ ...mixture, layers }, wide, { ...gpu, bindingBytes: 256 * 2 ** 20 });
+    // The widest are eight rows of the hidden size.
+    expect(plan.maxNumBatchedTokens).toBe(Math.floor((256 * 2 ** 20) / (4 * 8 * (2048 + 8))));
+    const tight = { ...gpu, totalBytes: 5 * GIB };
+    expect(planMemory({ ...mixture, layers }, config, tight).numBlocks).toBeLessThan(
+      planMemory(spec, config, tight).numBlocks,
+    );
+  });
+
   test('blocks can be fixed', () => {
     expect(planMemory(spec, { ...config, numGpuBlocksOverride: 100 }, gpu).numBlocks).toBe(100);
   });

@@ -15,7 +15,8 @@ const base = {
 const spec = (more: Record<string, unknown>) => specFromConfig({ ...base, ...more });
 
 describe('registry', () => {
-  for (const name of ['tiny-llama', 'tiny-llama-biased', 'tiny-mistral', 'tiny-qwen2', 'tiny-qwen3']) {
+  const dense = ['tiny-llama', 'tiny-llama-biased', 'tiny-mistral', 'tiny-qwen2', 'tiny-qwen3'];
+  for (const name of [...dense, 'tiny-mixtral', 'tiny-qwen2-moe', 'tiny-qwen3-moe', 'tiny-olmoe']) {
     test(`${name}: the old and the new dialect of config.json say the same`, () => {
       const read = (file: string) => JSON.parse(readFileSync(join(fixtureFolder(name), file), 'utf8'));
       expect(specFromConfig(read('config-other-dialect.json'))).toEqual(specFromConfig(read('config.json')));
@@ -50,6 +51,29 @@ describe('registry', () => {
     expect(windows({ use_sliding_window: true })).toEqual([null, 8, 8]);
     const types = ['sliding_attention', 'full_attention', 'full_attention'];
     expect(windows({ use_sliding_window: true, layer_types: types })).toEqual([8, null, null]);
+  });
+
+  test('mixtures of experts: defaults of each family, and which layers stay dense', () => {
+    const mixtral = spec({ architectures: ['MixtralForCausalLM'] });
+    expect(mixtral.moe).toMatchObject({ numExperts: 8, topK: 2, ffn: 128, renormalize: true, sharedFfn: null });
+    expect(mixtral.layers[0]?.window).toBeNull();
+    expect(spec({ architectures: ['MixtralForCausalLM'], sliding_window: 8 }).layers[0]?.window).toBe(8);
+    const qwen2 = { architectures: ['Qwen2MoeForCausalLM'] };
+    expect(spec(qwen2).moe).toMatchObject({ numExperts: 60, topK: 4, ffn: 1408, renormalize: false, sharedFfn: 5632 });
+    expect(spec(qwen2).bias.qkv).toBe(true);
+    const slides = spec({ ...qwen2, use_sliding_window: true, sliding_window: 8, max_window_layers: 2 }).layers;
+    expect(slides.map((layer) => layer.window)).toEqual([8, null, null]);
+    const qwen3 = { architectures: ['Qwen3MoeForCausalLM'] };
+    expect(spec(qwen3).moe).toMatchObject({ numExperts: 128, topK: 8, ffn: 768, renormalize: false, sharedFfn: null });
+    const ffns = (more: Record<string, unknown>) => spec({ ...qwen3, ...more }).layers.map((layer) => layer.ffn);
+    expect(ffns({ decoder_sparse_step: 2 })).toEqual(['dense', 'moe', 'dense']);
+    expect(ffns({ mlp_only_layers: [2] })).toEqual(['moe', 'moe', 'dense']);
+    const olmoe = { architectures: ['OlmoeForCausalLM'] };
+    expect(spec(olmoe).moe).toMatchObject({ numExperts: 64, topK: 8, ffn: 128, renormalize: false, sharedFfn: null });
+    expect(spec(olmoe).qkNorm).toBe('whole');
+    expect(() => spec({ ...olmoe, clip_qkv: 8 })).toThrow(/clip_qkv/);
+    expect(() => spec({ ...qwen3, num_experts: 600 })).toThrow(/8 of 600 experts are not supported/);
+    expect(() => spec({ ...qwen3, num_experts: 4 })).toThrow(/8 of 4 experts/);
   });
 
   test('biases are where each family has them', () => {

@@ -227,7 +227,8 @@ describe('entries from a file', () => {
 
 test('a model’s products are listed by shape, the largest first', () => {
   const fake = (rows: number, columns: number): Matrix => ({ format: 'bf16', rows, columns, shards: [] });
-  const layer = { qkv: fake(96, 64), o: fake(64, 64), gate: fake(128, 64), up: fake(128, 64), down: fake(64, 128) };
+  const ffn = { kind: 'dense', gate: fake(128, 64), up: fake(128, 64), down: fake(64, 128) };
+  const layer = { qkv: fake(96, 64), o: fake(64, 64), ffn };
   const shapes = modelShapes({ layers: [layer, layer], head: fake(1000, 64) } as never);
   const sizes = shapes.map(({ bytes, products }) => bytes * products.length);
   expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));

@@ -12,19 +12,26 @@ import {
   ropeFields,
   tokenIdsField,
 } from '../config-fields.ts';
-import type { ModelSpec, TensorNames } from '../spec.ts';
+import type { ModelSpec, MoeNames, MoeSpec, TensorNames } from '../spec.ts';
 
 /** In which points a family departs from LLaMA. */
 export interface Departures {
   readonly defaultTheta?: number;
   readonly defaultEps?: number;
   readonly bias?: ModelSpec['bias'];
-  readonly qkNorm?: boolean;
+  readonly qkNorm?: ModelSpec['qkNorm'];
   /** Reach of each layer; null = everything. */
   readonly windows?: (numLayers: number) => readonly (number | null)[];
+  readonly moe?: {
+    readonly spec: MoeSpec;
+    readonly names: MoeNames;
+    /** Whether a layer is a mixture; all are unless said. */
+    readonly on?: (layer: number) => boolean;
+  };
 }
 
-const LAYER = 'model.layers.{i}.';
+/** How the names of a layer's tensors begin. */
+export const LAYER = 'model.layers.{i}.';
 
 const NAMES: TensorNames = {
   embedding: 'model.embed_tokens.weight',
@@ -49,7 +56,10 @@ export function llamaLike(architecture: string, config: RawConfig, departures: D
   const headDim = countField(config, 'head_dim', hidden / heads);
   const rope = ropeFields(config, departures.defaultTheta ?? 10000);
   const windows = departures.windows?.(numLayers) ?? [];
-  const qkNorm = departures.qkNorm ?? false;
+  const qkNorm = departures.qkNorm ?? 'none';
+  const { moe } = departures;
+  const ffnOf = (layer: number) => (moe && (moe.on?.(layer) ?? true) ? 'moe' : 'dense');
+  const names = { ...NAMES, ...(moe && { moe: moe.names }) };
   return {
     architecture,
     hidden,
@@ -58,7 +68,8 @@ export function llamaLike(architecture: string, config: RawConfig, departures: D
     kvHeads: countField(config, 'num_key_value_heads', heads),
     headDim,
     ffn: countField(config, 'intermediate_size'),
-    layers: Array.from({ length: numLayers }, (_, i) => ({ window: windows[i] ?? null, rope: 0 })),
+    moe: moe?.spec ?? null,
+    layers: Array.from({ length: numLayers }, (_, i) => ({ window: windows[i] ?? null, rope: 0, ffn: ffnOf(i) })),
     ropes: [{ style: 'half', dims: headDim, ...rope }],
     normEps: numberField(config, 'rms_norm_eps', departures.defaultEps ?? 1e-6),
     activation: activationField(config, 'hidden_act'),
@@ -67,9 +78,10 @@ export function llamaLike(architecture: string, config: RawConfig, departures: D
     attentionScale: headDim ** -0.5,
     tiedHead: booleanField(config, 'tie_word_embeddings', false),
     maxPositions: countField(config, 'max_position_embeddings', 2048),
-    names: qkNorm
-      ? { ...NAMES, qNorm: `${LAYER}self_attn.q_norm.weight`, kNorm: `${LAYER}self_attn.k_norm.weight` }
-      : NAMES,
+    names:
+      qkNorm !== 'none'
+        ? { ...names, qNorm: `${LAYER}self_attn.q_norm.weight`, kNorm: `${LAYER}self_attn.k_norm.weight` }
+        : names,
     ignoredTensors: [/rotary_emb\.(inv_freq|cos_cached|sin_cached)$/],
     bosTokenId: tokenIdsField(config, 'bos_token_id')[0] ?? null,
     eosTokenIds: tokenIdsField(config, 'eos_token_id'),

@@ -28,7 +28,7 @@ export function qwen3(config: RawConfig): ModelSpec {
     { head_dim: 128, ...config },
     {
       bias: { qkv: attention, o: attention, ffn: false },
-      qkNorm: true,
+      qkNorm: 'head',
       windows: (numLayers) => windows(config, numLayers),
     },
   );

@@ -1,0 +1,240 @@
+/**
+ * Matrix products in which each pair (token, choice) is multiplied by its own expert's weights.
+ *
+ * Owns the choice of kernel: few pairs are tiles of one each and need no sorting; many are sorted by expert (`moe-align.ts`) and go
+ * through tiles. A matrix stacks all experts by rows; shards end between experts, or lie within one that exceeds a binding: one dispatch
+ * per shard skips the pairs of others. Shaders: moe-matmul-gemv.wgsl, moe-matmul-tile.wgsl, moe-matmul-rows.wgsl.
+ */
+import type { GpuBuffer } from '../gpu/buffer.ts';
+import { struct } from '../gpu/layout.ts';
+import type { ParamValue } from '../gpu/preprocess.ts';
+import { type OpContext, variant } from './context.ts';
+import { ACTIVATION_CODE, type Activation, checkPair, type FoldedNorm, loadChunks } from './matmul.ts';
+import { type MoeLists, maxTiles } from './moe-align.ts';
+import type { MoeRoutes } from './moe-route.ts';
+import { CHUNK, formatCode, type Matrix, type MatrixShard, paddedColumns, type Tensor } from './tensor.ts';
+
+const moeMatmulParams = struct('MoeMatmulParams', {
+  n: 'u32',
+  chunks: 'u32',
+  first_expert: 'u32',
+  num_experts: 'u32',
+  x_divisor: 'u32',
+  x_stride: 'u32',
+  y_stride: 'u32',
+  y_column: 'u32',
+  tiles_at: 'u32',
+  top_k: 'u32',
+  weight_stride: 'u32',
+  columns: 'u32',
+  eps: 'f32',
+});
+
+/** How a step's pairs are multiplied: `tileRows` pairs of one expert at a time, sorted unless that is one. */
+export interface MoePlan {
+  readonly kind: 'gemv' | 'rows' | 'tile';
+  readonly tileRows: number;
+}
+
+/** Up to here sorting costs more than what it saves, whatever the experts. */
+const MAX_UNSORTED_PAIRS = 16;
+/** On a CPU, where a tile costs the same however full it is: mean pairs per expert up to which sorting does not pay. */
+const SOFTWARE_UNSORTED_PER_EXPERT = 4;
+/** Sizes of tiles, each with the mean number of pairs per expert up to which it is the best. */
+const GEMV_TILES = [
+  [4, 2],
+  [8, 5],
+  [16, 16],
+] as const;
+const SMALL_TILE_ROWS = 32;
+const LARGE_TILE_ROWS = 64;
+const SOFTWARE_TILE_ROWS = 4;
+
+/** The smallest tile that {@link planMoe} gives where pairs are sorted. */
+export const SMALLEST_TILE_ROWS = 4;
+
+/** Picks the kernel for a number of pairs. Units of `workgroupBytes`: bytes of workgroup memory that the device offers. */
+export function planMoe(numPairs: number, numExperts: number, software: boolean, workgroupBytes: number): MoePlan {
+  if (software) {
+    const isSorted = numPairs > SOFTWARE_UNSORTED_PER_EXPERT * numExperts;
+    return { kind: 'rows', tileRows: isSorted ? SOFTWARE_TILE_ROWS : 1 };
+  }
+  // Where most experts have one pair at most, tiles are no fuller for being sorted; pairs that share an expert share it in the cache.
+  if (numPairs <= Math.max(MAX_UNSORTED_PAIRS, numExperts / 2)) return { kind: 'gemv', tileRows: 1 };
+  const perExpert = numPairs / numExperts;
+  for (const [tileRows, most] of GEMV_TILES) if (perExpert <= most) return { kind: 'gemv', tileRows };
+  const isLarge = perExpert > SMALL_TILE_ROWS && tileBytes(LARGE_TILE_ROWS) <= workgroupBytes;
+  return { kind: 'tile', tileRows: isLarge ? LARGE_TILE_ROWS : SMALL_TILE_ROWS };
+}
+
+/** Workgroup memory of a gated tile, as moe-matmul-tile.wgsl declares it. */
+function tileBytes(rows: number): number {
+  return rows * (3 * 9 * 16 + 4);
+}
+
+interface Common {
+  readonly plan: MoePlan;
+  readonly routes: MoeRoutes;
+  /** Sorted with the plan's tiles; unused where a tile is one pair. */
+  readonly lists: MoeLists;
+  readonly numTokens: number;
+}
+
+export interface MoeGatedArgs extends Common {
+  /** Shapes: [T, K]. */
+  readonly x: Tensor;
+  /** Only with plans of the matrix-vector kernel that do not sort. */
+  readonly norm?: FoldedNorm | null;
+  /** Shapes: [numExperts N, K], both sharded alike. */
+  readonly gate: Matrix;
+  readonly up: Matrix;
+  readonly activation: Activation;
+  /** One row per pair. Shapes: [T topK, N]. */
+  readonly y: Tensor;
+}
+
+export interface MoeDownArgs extends Common {
+  /** One row per pair. Shapes: [T topK, K]. */
+  readonly x: Tensor;
+  /** Shapes: [numExperts N, K]. */
+  readonly weight: Matrix;
+  /** One row per pair. Shapes: [T topK, N]. */
+  readonly y: Tensor;
+}
+
+export interface MoeDownCombineArgs extends Omit<MoeDownArgs, 'lists'> {
+  /** What the expert that all share gave; given with `routes.hasShared`. Shapes: [T, N]. */
+  readonly shared: Tensor | null;
+  /** Added to. Shapes: [T, N]. */
+  readonly y: Tensor;
+}
+
+/** Records y[p] = activation(gate x) * (up x) for each pair p, with the weights of its expert and the row of its token. */
+export function recordMoeGated(context: OpContext, args: MoeGatedArgs): void {
+  const { gate, up, routes } = args;
+  const product = { ...args, weight: gate, second: up, xDivisor: routes.topK, combine: null };
+  record(context, product);
+}
+
+/** Records y[p] = weight x[p] for each pair p, with the weights of its expert. `recordMoeCombine` adds them up. */
+export function recordMoeDown(context: OpContext, args: MoeDownArgs): void {
+  record(context, { ...args, second: null, activation: 'silu', xDivisor: 1, combine: null });
+}
+
+/** Records y[t] += sum over the token's pairs of its weight * (expert's weight x[p]). Limits: plans that do not sort. */
+export function recordMoeDownCombine(context: OpContext, args: MoeDownCombineArgs): void {
+  const { plan, shared, routes } = args;
+  if (plan.tileRows !== 1) throw new Error('moe: sorted pairs are combined by an op of its own');
+  if (Boolean(shared) !== routes.hasShared) throw new Error('moe: a shared expert and its weight go together');
+  const lists = { buffer: routes.ids, tilesAt: 0 };
+  record(context, { ...args, lists, second: null, activation: 'silu', xDivisor: 1, combine: { shared } });
+}
+
+interface Recording extends Common {
+  readonly x: Tensor;
+  readonly y: Tensor;
+  readonly weight: Matrix;
+  readonly second: Matrix | null;
+  readonly activation: Activation;
+  readonly xDivisor: number;
+  readonly norm?: FoldedNorm | null;
+  readonly combine: { readonly shared: Tensor | null } | null;
+}
+
+const SHADER = { gemv: 'moe-matmul-gemv.wgsl', rows: 'moe-matmul-rows.wgsl', tile: 'moe-matmul-tile.wgsl' } as const;
+
+/** Outputs of one workgroup, and the parameters that a kernel's shader declares; always in the same order. */
+function kernelShape(context: OpContext, what: Recording): { outputs: number; params: Record<string, ParamValue> } {
+  const { plan, weight, second, combine } = what;
+  const { kind, tileRows } = plan;
+  const params: Record<string, ParamValue> = {
+    FORMAT: formatCode(weight.format),
+    F16: context.f16 && weight.format === 'f16',
+    ACTIVATION: second ? ACTIVATION_CODE[what.activation] : 0,
+    GATED: second !== null,
+    PAIRS: tileRows === 1,
+    NORM: Boolean(what.norm),
+    GROUP: weight.groups?.size ?? 0,
+    ZEROS: weight.groups?.zeros ?? false,
+    LOAD: loadChunks(weight.format, kind),
+    DP4A: false,
+  };
+  if (kind === 'tile') return { outputs: tileRows, params: { ...params, SIDE: tileRows / 4 } };
+  const isSoftware = kind === 'rows';
+  const rows = second && (isSoftware || tileRows >= 8) ? 2 : 4;
+  const wg = isSoftware ? 8 : weight.columns <= 32 * CHUNK ? 32 : 64;
+  params.WG = wg;
+  params.ROWS = rows;
+  params.COLS = tileRows;
+  if (!isSoftware) params.SUBGROUPS = context.subgroups;
+  params.COMBINE = combine !== null;
+  return { outputs: isSoftware ? wg * rows : rows, params };
+}
+
+/** Which experts a shard holds, and which rows of each. */
+export function expertsOf(
+  shard: MatrixShard,
+  rowsPerExpert: number,
+): { first: number; count: number; firstRow: number; rows: number } {
+  const first = Math.floor(shard.firstRow / rowsPerExpert);
+  const firstRow = shard.firstRow - first * rowsPerExpert;
+  if (firstRow === 0 && shard.rows % rowsPerExpert === 0) {
+    return { first, count: shard.rows / rowsPerExpert, firstRow, rows: rowsPerExpert };
+  }
+  if (firstRow + shard.rows > rowsPerExpert) throw new Error('moe: a shard ends within an expert and began in another');
+  return { first, count: 1, firstRow, rows: shard.rows };
+}
+
+function record(context: OpContext, what: Recording): void {
+  const { x, y, weight, second, routes, plan, combine, lists } = what;
+  const { numExperts, topK } = routes;
+  const numPairs = what.numTokens * topK;
+  const rowsPerExpert = weight.rows / numExperts;
+  if (weight.columns !== x.columns || !Number.isInteger(rowsPerExpert) || rowsPerExpert > y.columns) {
+    throw new Error(`moe: [${weight.rows}, ${weight.columns}] of ${numExperts} experts does not take ${x.columns}`);
+  }
+  checkPair(weight, second);
+  if (what.norm && (plan.kind !== 'gemv' || plan.tileRows !== 1))
+    throw new Error('moe: this plan does not fold a norm');
+  const { outputs, params } = kernelShape(context, what);
+  const tiles = plan.tileRows === 1 ? numPairs : maxTiles(numPairs, numExperts, plan.tileRows);
+  weight.shards.forEach((shard, i) => {
+    const partner = second?.shards[i];
+    if (second && partner?.firstRow !== shard.firstRow) throw new Error('moe: gate and up are sharded differently');
+    const buffers: Record<string, GpuBuffer> = {
+      ...{ w: shard.buffer, x: x.buffer, y: y.buffer },
+      lists: plan.tileRows === 1 ? routes.ids : lists.buffer,
+    };
+    if (partner) buffers.w2 = partner.buffer;
+    if (shard.scales) buffers.scales = shard.scales;
+    if (partner?.scales) buffers.scales2 = partner.scales;
+    if (what.norm) buffers.norm_weight = what.norm.weight.buffer;
+    const experts = expertsOf(shard, rowsPerExpert);
+    const withRest = { ...params };
+    if (combine) {
+      buffers.route_weights = routes.weights;
+      // Several shards add to the same outputs, each what its experts gave; the shared expert comes once for each output.
+      const shared = experts.first === 0 ? combine.shared : null;
+      if (shared) buffers.shared_rows = shared.buffer;
+      withRest.SHARED = shared !== null;
+    }
+    const kernel = variant(context, SHADER[plan.kind], withRest, moeMatmulParams);
+    const values = {
+      n: experts.rows,
+      chunks: paddedColumns(weight.columns) / CHUNK,
+      first_expert: experts.first,
+      num_experts: experts.count,
+      x_divisor: what.xDivisor,
+      x_stride: x.stride / 4,
+      y_stride: y.stride,
+      y_column: experts.firstRow,
+      tiles_at: lists.tilesAt,
+      top_k: topK,
+      weight_stride: topK + (routes.hasShared ? 1 : 0),
+      columns: weight.columns,
+      eps: what.norm?.eps ?? 0,
+    };
+    const width = combine ? what.numTokens : tiles;
+    context.recorder.dispatch(kernel, buffers, values, width, Math.ceil(experts.rows / outputs));
+  });
+}
