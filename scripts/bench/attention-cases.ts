@@ -3,13 +3,13 @@
  *
  * Bytes are the keys and values that a batch must read; blocks lie scattered, as they do after a while of serving.
  */
+import { recordAttention } from '../../src/engine/ops/attention.ts';
 import {
   attentionScratchBytes,
   PREFILL_ITEM_WORDS,
   planAttention,
   planPrefillItems,
-  recordAttention,
-} from '../../src/engine/ops/attention.ts';
+} from '../../src/engine/ops/attention-plan.ts';
 import type { OpContext } from '../../src/engine/ops/context.ts';
 import { type CacheShape, layerCacheBytes } from '../../src/engine/ops/kv-cache.ts';
 import { recordRopeKv } from '../../src/engine/ops/rope-kv.ts';
@@ -58,7 +58,13 @@ function attentionCase(kind: 'decode' | 'prefill', heads: Heads, batch: Batch): 
     async make(context) {
       const { device } = context;
       const { shape, cache } = await makeCache(context, heads, sequences * contextTokens);
-      const plan = planAttention(device, shape, heads.query, context.subgroups);
+      const plan = planAttention(
+        device,
+        shape,
+        heads.query,
+        context.subgroups,
+        context.software ? null : context.matrix,
+      );
       const q = await benchTensor(device, 'q', tokens, columns);
       const out = await benchTensor(device, 'out', tokens, columns);
       const scratch = device.createBuffer('scratch', attentionScratchBytes(plan, sequences, contextTokens));

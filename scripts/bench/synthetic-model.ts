@@ -10,7 +10,7 @@ import { adapterMemory } from '../../src/engine/gpu/memory.ts';
 import { type MemoryPlan, planMemory } from '../../src/engine/memory-plan.ts';
 import type { ModelSpec } from '../../src/engine/models/spec.ts';
 import { loadModelWeights, type ModelWeights } from '../../src/engine/models/weights.ts';
-import { type CacheShape, type LayerCache, layerCacheBytes } from '../../src/engine/ops/kv-cache.ts';
+import { type CacheShape, cacheRowBytes, type LayerCache, layerCacheBytes } from '../../src/engine/ops/kv-cache.ts';
 import type { MatrixFormat } from '../../src/engine/ops/tensor.ts';
 import type { TunedPlans } from '../../src/engine/ops/tuned-plans.ts';
 import { Runner } from '../../src/engine/runner.ts';
@@ -85,8 +85,9 @@ export async function makeSyntheticModel(
     });
     const runner = await makeRunner(device, spec, weights, plan, tuned);
     restore();
+    const kvBytes = cacheRowBytes({ format: plan.kvFormat, headDim: spec.headDim }) / spec.headDim;
     return {
-      ...{ device, spec, plan, runner, kvBytes: plan.kvFormat === 'f32' ? 4 : 2, weightBytes: loader.storedBytes },
+      ...{ device, spec, plan, runner, kvBytes, weightBytes: loader.storedBytes },
       release: () => {
         for (const buffer of made) buffer.destroy();
       },

@@ -10,6 +10,7 @@ import transformers
 import reference
 from beams import MODEL as BEAM_MODEL
 from beams import beam_goldens
+from cache_formats import cache_format_goldens
 from checkpoints import make_checkpoint
 from families import FAMILIES
 from rescore import generated_goldens, rescored
@@ -17,7 +18,7 @@ from sampling import sampling_goldens
 from tokenizer_fixture import tokenizer_goldens
 
 FIXTURES = Path(__file__).resolve().parents[2] / 'test' / 'fixtures'
-PARTS = (*(family.name for family in FAMILIES), 'sampling', 'tokenizer', 'beams', 'generated', 'best-of')
+PARTS = (*(family.name for family in FAMILIES), 'sampling', 'tokenizer', 'beams', 'generated', 'best-of', 'cache-formats')
 # A checkpoint's golden keeps every position of a prompt while its logits stay under this many floats, else the last ones.
 MAX_LOGITS = 16384
 LAST_POSITIONS = 8
@@ -45,6 +46,8 @@ def make_fixtures(fixtures: Path, parts: list[str]) -> None:
     if 'best-of' in parts:
         recorded = json.loads((FIXTURES / 'goldens' / 'best-of.json').read_text())
         reference.write_json(goldens / 'best-of.json', rescored(models, recorded))
+    if 'cache-formats' in parts:
+        reference.write_json(goldens / 'cache-formats.json', cache_format_goldens(FIXTURES / 'goldens'))
 
 
 def make_golden(folder: Path, name: str, prompts: list, out: Path, steps: int) -> None:

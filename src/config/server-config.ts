@@ -144,7 +144,8 @@ export interface EngineConfig {
   readonly gpuBinding: 'auto' | 'bun-webgpu' | 'webgpu';
   /** How weights are stored on the GPU. `auto` keeps the checkpoint's format. */
   readonly dtype: 'auto' | 'float32' | 'float16' | 'bfloat16';
-  readonly kvCacheDtype: 'auto' | 'float32' | 'float16';
+  /** How keys and values are stored. `auto` suits the weights; `fp8` is `fp8_e4m3`. */
+  readonly kvCacheDtype: 'auto' | 'float32' | 'float16' | 'bfloat16' | 'int8' | 'fp8' | 'fp8_e4m3' | 'fp8_e5m2';
   /** null = what the model declares. */
   readonly maxModelLen: number | null;
   readonly blockSize: 8 | 16 | 32;

@@ -90,7 +90,7 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
 }
 
 /** A cache as wide as the weights unless set: rounding keys below the weights' own precision gains nothing. */
-function cacheDtype(config: EngineConfig, format: WantedFormat): 'float32' | 'float16' {
+function cacheDtype(config: EngineConfig, format: WantedFormat): EngineConfig['kvCacheDtype'] {
   if (config.kvCacheDtype !== 'auto') return config.kvCacheDtype;
   return format === 'f32' ? 'float32' : 'float16';
 }

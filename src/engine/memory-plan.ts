@@ -6,6 +6,7 @@
 import type { EngineConfig } from '../config/server-config.ts';
 import type { ModelSpec } from './models/spec.ts';
 import { activationRows, flopsPerToken } from './models/work.ts';
+import { type CacheFormat, cacheRowBytes } from './ops/kv-cache.ts';
 import { EngineError } from './types.ts';
 
 export interface MemoryLimits {
@@ -18,7 +19,7 @@ export interface MemoryLimits {
 }
 
 export interface MemoryPlan {
-  readonly kvFormat: 'f32' | 'f16';
+  readonly kvFormat: CacheFormat;
   readonly blockSize: number;
   readonly numBlocks: number;
   readonly maxModelLen: number;
@@ -30,6 +31,18 @@ export interface MemoryPlan {
   /** What was clipped and why, one sentence each. */
   readonly notices: readonly string[];
 }
+
+/** `auto` should have been resolved by then; f16 is what it means for most weights. `fp8` alone is e4m3. */
+const CACHE_FORMAT_OF_DTYPE: Record<EngineConfig['kvCacheDtype'], CacheFormat> = {
+  auto: 'f16',
+  float32: 'f32',
+  bfloat16: 'bf16',
+  float16: 'f16',
+  int8: 'int8',
+  fp8: 'e4m3',
+  fp8_e4m3: 'e4m3',
+  fp8_e5m2: 'e5m2',
+};
 
 /** Tokens of one step unless set: enough to fill a GPU. */
 const DEFAULT_BATCHED_TOKENS = 2048;
@@ -44,8 +57,7 @@ const SLACK_BYTES = 64 * 2 ** 20;
 export function planMemory(spec: ModelSpec, config: EngineConfig, limits: MemoryLimits): MemoryPlan {
   const notices: string[] = [];
   const { blockSize } = config;
-  const kvFormat = config.kvCacheDtype === 'float32' ? 'f32' : 'f16';
-  const elementBytes = kvFormat === 'f32' ? 4 : 2;
+  const kvFormat = CACHE_FORMAT_OF_DTYPE[config.kvCacheDtype];
 
   const { widest, total } = activationRows(spec);
   const wantedTokens =
@@ -58,7 +70,7 @@ export function planMemory(spec: ModelSpec, config: EngineConfig, limits: Memory
   const maxSampleRows = Math.floor(limits.bindingBytes / (4 * (spec.vocab + 8)));
   const maxNumSeqs = clip('MAX_NUM_SEQS', config.maxNumSeqs, Math.min(maxSampleRows, maxNumBatchedTokens));
 
-  const layerBlockBytes = blockSize * spec.kvHeads * spec.headDim * elementBytes;
+  const layerBlockBytes = blockSize * spec.kvHeads * cacheRowBytes({ format: kvFormat, headDim: spec.headDim });
   const blockBytes = 2 * spec.layers.length * layerBlockBytes;
   const activationBytes = 4 * (maxNumBatchedTokens * total + maxNumSeqs * (spec.vocab + spec.hidden));
   const free = limits.totalBytes * config.gpuMemoryUtilization - limits.weightBytes - activationBytes - SLACK_BYTES;

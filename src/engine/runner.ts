@@ -14,7 +14,7 @@ import { type Activations, allocateActivations } from './models/activations.ts';
 import { Decoder, type StepInput } from './models/decoder.ts';
 import type { ModelSpec } from './models/spec.ts';
 import type { ModelWeights } from './models/weights.ts';
-import { PREFILL_ITEM_WORDS, planAttention, planPrefillItems } from './ops/attention.ts';
+import { PREFILL_ITEM_WORDS, planAttention, planPrefillItems } from './ops/attention-plan.ts';
 import { makeContext, type OpContext } from './ops/context.ts';
 import type { CacheShape, LayerCache } from './ops/kv-cache.ts';
 import { reserveManyRows } from './ops/matmul-many.ts';
@@ -82,7 +82,13 @@ export class Runner {
     const dp4a = parts.dp4a ? allocateQuantisedRows(device, rows, widest) : null;
     this.context = { ...makeContext(device, recorder, parts.software), tuned: parts.tuned, dp4a };
     this.batch = new StepBatch(plan.blockSize);
-    const attention = planAttention(device, shape, spec.heads, this.context.subgroups);
+    const attention = planAttention(
+      device,
+      shape,
+      spec.heads,
+      this.context.subgroups,
+      parts.software ? null : this.context.matrix,
+    );
     this.activations = allocateActivations(device, spec, attention, {
       maxTokens: plan.maxNumBatchedTokens,
       maxSequences: plan.maxNumSeqs,

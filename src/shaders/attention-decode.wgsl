@@ -1,6 +1,7 @@
 // out[h] = sum_j softmax_j(scale q[h] . k[j]) v[j] over the visible keys of the paged cache, for entries with one query.
 //
-// Bindings: q, out [T, 4 * q_stride] f32; k, v [block][kv head][slot] rows of D elements; step: the step's arrays;
+// Bindings: q, out [T, 4 * q_stride] f32; k, v: the paged cache, see include/kv.wgsl; step: the step's arrays; sinks [heads] f32:
+// a score without a value, which joins the weights; slopes [heads] f32: each score gets slope * (key's position - query's);
 // scratch: [entry][head][max_splits] rows of D sums and (maximum, sum of weights, 0, 0), for contexts of several splits.
 // One workgroup takes SPLIT keys of one kv head and loads each key and value once for all HEADS query heads of the group.
 // Scores: KEY_LANES neighbours share a key, each with every KEY_LANES-th chunk of 8 elements. Values: an invocation sums one
@@ -15,9 +16,11 @@
 #param SPLIT: u32
 #param D: u32
 #param SOFTCAP: flag
+#param SINKS: flag
+#param ALIBI: flag
 #param SUBGROUPS: flag
-#include "weights.wgsl"
-#include "kv.wgsl"
+#include "kv-load.wgsl"
+#include "visible.wgsl"
 #if SUBGROUPS
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
@@ -27,14 +30,19 @@ diagnostic(off, subgroup_uniformity);
 
 @group(0) @binding(0) var<uniform> params: AttentionDecodeParams;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
-@group(0) @binding(2) var<storage, read> k: array<vec4u>;
-@group(0) @binding(3) var<storage, read> v: array<vec4u>;
+@group(0) @binding(2) var<storage, read> k: array<KvWord>;
+@group(0) @binding(3) var<storage, read> v: array<KvWord>;
 @group(0) @binding(4) var<storage, read> step: array<u32>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> scratch: array<vec4f>;
+#if SINKS
+@group(0) @binding(7) var<storage, read> sinks: array<f32>;
+#endif
+#if ALIBI
+@group(0) @binding(8) var<storage, read> slopes: array<f32>;
+#endif
 
 const VECS: u32 = D / 4u;
-const CHUNKS: u32 = D / 8u;
 const QUADS: u32 = PARTS * PART_QUADS;
 const SLICES: u32 = WG / (CHUNKS * PARTS);
 const MASKED: f32 = -3.0e38;
@@ -55,8 +63,8 @@ var<workgroup> maxima: array<vec4f, PARTIALS * QUADS>;
 var<workgroup> sums: array<vec4f, PARTIALS * QUADS>;
 var<workgroup> highest: array<vec4f, QUADS>;
 var<workgroup> totals: array<vec4f, QUADS>;
-// Row of the first slot of each block that the split touches.
-var<workgroup> block_rows: array<u32, SPLIT / 8u + 1u>;
+// First chunk of this kv head in each block that the split touches.
+var<workgroup> block_units: array<u32, SPLIT / 8u + 1u>;
 
 fn capped(scores: vec4f) -> vec4f {
 #if SOFTCAP
@@ -99,29 +107,44 @@ fn main(
   }
   let table = params.block_tables + entry * params.block_table_stride + first_block;
   for (var i = lane; i < num_blocks; i += WG) {
-    block_rows[i] = kv_row(step[table + i], kv_head, 0u, params.kv_heads, params.block_shift);
+    block_units[i] = kv_unit(step[table + i], kv_head, params.kv_heads, params.block_shift);
   }
   workgroupBarrier();
 
 #unroll i PARTS * PART_QUADS
   var maximum$i = vec4f(MASKED);
+#if SINKS || ALIBI
+  let head$i = vec4u(kv_head * params.group) + min(vec4u(first_head + $iu * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(params.group - 1u));
+#endif
+#if SINKS
+  let sink$i = vec4f(sinks[head$i.x], sinks[head$i.y], sinks[head$i.z], sinks[head$i.w]);
+  // With several splits, the sink is for attention-reduce to add.
+  if (num_splits == 1u) {
+    maximum$i = sink$i;
+  }
+#endif
+#if ALIBI
+  let slope$i = vec4f(slopes[head$i.x], slopes[head$i.y], slopes[head$i.z], slopes[head$i.w]);
+#endif
 #end
   for (var first = 0u; first < num_keys; first += KEYS_AT_ONCE * 2u) {
     let key_a = first + lane / KEY_LANES;
     let key_b = key_a + KEYS_AT_ONCE;
     let at_a = min(key_a, num_keys - 1u) + first_offset;
     let at_b = min(key_b, num_keys - 1u) + first_offset;
-    let row_a = (block_rows[at_a >> params.block_shift] + (at_a & offset_mask)) * CHUNKS;
-    let row_b = (block_rows[at_b >> params.block_shift] + (at_b & offset_mask)) * CHUNKS;
+    let unit_a = block_units[at_a >> params.block_shift];
+    let unit_b = block_units[at_b >> params.block_shift];
+    let row_a = unit_a + (at_a & offset_mask) * CHUNKS;
+    let row_b = unit_b + (at_b & offset_mask) * CHUNKS;
+    let scale_a = key_scale(unit_a, at_a & offset_mask, params.block_shift);
+    let scale_b = key_scale(unit_b, at_b & offset_mask, params.block_shift);
 #unroll i PARTS * PART_QUADS
     var score_a$i = vec4f(0.0);
     var score_b$i = vec4f(0.0);
 #end
     for (var chunk = lane % KEY_LANES; chunk < params.chunks; chunk += KEY_LANES) {
-      let word_a = (row_a + chunk) * WORDS_PER_CHUNK;
-      let word_b = (row_b + chunk) * WORDS_PER_CHUNK;
-      let a = unpack8(k[word_a], k[word_a + WORDS_PER_CHUNK - 1u]);
-      let b = unpack8(k[word_b], k[word_b + WORDS_PER_CHUNK - 1u]);
+      let a = load_key(row_a + chunk);
+      let b = load_key(row_b + chunk);
 #unroll i PARTS * PART_QUADS
 #unroll j 4
 #if $i * 4 + $j < HEADS
@@ -142,8 +165,12 @@ fn main(
     score_a$i += subgroupShuffleXor(score_a$i, 2u);
     score_b$i += subgroupShuffleXor(score_b$i, 2u);
 #endif
-    score_a$i = capped(score_a$i);
-    score_b$i = capped(score_b$i);
+    score_a$i = capped(score_a$i * scale_a);
+    score_b$i = capped(score_b$i * scale_b);
+#if ALIBI
+    score_a$i -= slope$i * f32(context - 1u - first_key - min(key_a, num_keys - 1u));
+    score_b$i -= slope$i * f32(context - 1u - first_key - min(key_b, num_keys - 1u));
+#endif
     // A lane beyond the end has the last key's score, which leaves the maximum as it is.
     maximum$i = max(maximum$i, max(score_a$i, score_b$i));
     if (lane % KEY_LANES == 0u) {
@@ -206,6 +233,11 @@ fn main(
     for (var i = 0u; i < num_partials; i++) {
       total += sums[i * QUADS + $iu];
     }
+#if SINKS
+    if (num_splits == 1u) {
+      total += exp(sink$i - maximum$i);
+    }
+#endif
     highest[$i] = maximum$i;
     totals[$i] = total;
   }
@@ -226,15 +258,15 @@ fn main(
 #unroll u 4
       let key$u = first + $uu * SLICES;
       let at$u = min(key$u, num_keys - 1u) + first_offset;
-      let row$u = block_rows[at$u >> params.block_shift] + (at$u & offset_mask);
-      let word$u = (row$u * CHUNKS + chunk) * WORDS_PER_CHUNK;
-      let value$u = unpack8(v[word$u], v[word$u + WORDS_PER_CHUNK - 1u]);
+      let unit$u = block_units[at$u >> params.block_shift];
+      let value$u = load_value(unit$u + (at$u & offset_mask) * CHUNKS + chunk);
+      let scale$u = value_scale(unit$u, at$u & offset_mask, params.block_shift);
 #end
 #unroll u 4
 #unroll t PART_QUADS
       {
         let at = min(key$u, num_keys - 1u) * QUADS + part * PART_QUADS + $tu;
-        let weight = select(vec4f(0.0), pool[at], key$u < num_keys);
+        let weight = select(vec4f(0.0), pool[at] * scale$u, key$u < num_keys);
 #unroll j MERGED
 #if PARTS > 1 || $t * 4 + $j < HEADS
         low$t_$j += weight[$j] * value$u.low;

@@ -1,7 +1,8 @@
 // out[r] = sum_j softmax_j(scale q[r] . k[j]) v[j] over the visible keys of the paged cache, for a tile of query rows r.
 //
-// Bindings: q, out [T, 4 * q_stride] f32; k, v [block][kv head][slot] rows of D elements; step: the step's arrays, with
-// items of four words: entry, first row, token row of the entry's first query, that query's position.
+// Bindings: q, out [T, 4 * q_stride] f32; k, v: the paged cache, see include/kv.wgsl; step: the step's arrays, with
+// items of four words: entry, first row, token row of the entry's first query, that query's position; sinks [heads] f32: a score
+// without a value, which joins the weights; slopes [heads] f32: each score gets slope * (key's position - query's).
 // A row is one query token with one head of the group (row = token * group + head), so that a key tile serves the whole group.
 // One workgroup of 8 x 8 invocations gives 32 rows; invocation (ty, tx) has rows ty + 8i, keys tx + 8j of a tile of 32 and
 // columns tx + 8c (in vec4) of each slice of the head. Keys, then values are staged SLICE elements at a time in one tile.
@@ -12,17 +13,25 @@
 #param COLUMNS: u32
 #param STAGE_Q: flag
 #param SOFTCAP: flag
-#include "weights.wgsl"
-#include "kv.wgsl"
+#param SINKS: flag
+#param ALIBI: flag
+#include "kv-load.wgsl"
+#include "visible.wgsl"
 
 #struct AttentionPrefillParams
 
 @group(0) @binding(0) var<uniform> params: AttentionPrefillParams;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
-@group(0) @binding(2) var<storage, read> k: array<vec4u>;
-@group(0) @binding(3) var<storage, read> v: array<vec4u>;
+@group(0) @binding(2) var<storage, read> k: array<KvWord>;
+@group(0) @binding(3) var<storage, read> v: array<KvWord>;
 @group(0) @binding(4) var<storage, read> step: array<u32>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
+#if SINKS
+@group(0) @binding(6) var<storage, read> sinks: array<f32>;
+#endif
+#if ALIBI
+@group(0) @binding(7) var<storage, read> slopes: array<f32>;
+#endif
 
 const WG: u32 = 64u;
 const SIDE: u32 = 8u;
@@ -76,7 +85,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let row$i = min(first_row + ty + $iu * SIDE, last_row);
   let position$i = first_position + row$i / params.group;
   let visible$i = first_visible(position$i + 1u, params.window);
-  let at$i = (first_query + row$i / params.group) * params.q_stride + (kv_head * params.group + row$i % params.group) * VECS;
+  let head$i = kv_head * params.group + row$i % params.group;
+  let at$i = (first_query + row$i / params.group) * params.q_stride + head$i * VECS;
+#if ALIBI
+  let slope$i = slopes[head$i];
+#endif
 #end
 #if STAGE_Q
   for (var i = lane; i < params.side * 4u * VECS; i += WG) {
@@ -87,7 +100,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
 #endif
 
+#if SINKS
+  let sink = vec4f(sinks[head0], sinks[head1], sinks[head2], sinks[head3]);
+  var maximum = sink;
+#else
   var maximum = vec4f(MASKED);
+#endif
   // Sums of the weights of this invocation's keys alone; added up at the end.
   var sum = vec4f(0.0);
 #unroll s SLICES
@@ -109,11 +127,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         let chunk = slice * SLICE_CHUNKS + i % SLICE_CHUNKS;
         let key = first_key + i / SLICE_CHUNKS;
         var staged = Eight(vec4f(0.0), vec4f(0.0));
-        if (key >= start && key < end && chunk < VECS / 2u) {
+        if (key >= start && key < end && chunk < CHUNKS) {
           let block = step[table + (key >> params.block_shift)];
-          let row = kv_row(block, kv_head, key & offset_mask, params.kv_heads, params.block_shift);
-          let word = (row * (VECS / 2u) + chunk) * WORDS_PER_CHUNK;
-          staged = unpack8(k[word], k[word + WORDS_PER_CHUNK - 1u]);
+          let unit = kv_unit(block, kv_head, params.kv_heads, params.block_shift);
+          staged = load_key(unit + (key & offset_mask) * CHUNKS + chunk);
+          let scale = key_scale(unit, key & offset_mask, params.block_shift);
+          staged = Eight(staged.low * scale, staged.high * scale);
         }
         let to = (i / SLICE_CHUNKS) * PITCH + (i % SLICE_CHUNKS) * 2u;
         tile[to] = staged.low;
@@ -143,7 +162,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     {
       let key = first_key + tx + $ju * SIDE;
 #unroll i 4
-      score$i$j = select(MASKED, capped(score$i$j * params.scale), key >= visible$i && key <= position$i);
+      score$i$j = capped(score$i$j * params.scale);
+#if ALIBI
+      score$i$j -= slope$i * (f32(position$i) - f32(key));
+#endif
+      score$i$j = select(MASKED, score$i$j, key >= visible$i && key <= position$i);
 #end
     }
 #end
@@ -180,11 +203,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       let chunk = $su * SLICE_CHUNKS + i % SLICE_CHUNKS;
       let key = first_key + i / SLICE_CHUNKS;
       var staged = Eight(vec4f(0.0), vec4f(0.0));
-      if (key >= start && key < end && chunk < VECS / 2u) {
+      if (key >= start && key < end && chunk < CHUNKS) {
         let block = step[table + (key >> params.block_shift)];
-        let row = kv_row(block, kv_head, key & offset_mask, params.kv_heads, params.block_shift);
-        let word = (row * (VECS / 2u) + chunk) * WORDS_PER_CHUNK;
-        staged = unpack8(v[word], v[word + WORDS_PER_CHUNK - 1u]);
+        let unit = kv_unit(block, kv_head, params.kv_heads, params.block_shift);
+        staged = load_value(unit + (key & offset_mask) * CHUNKS + chunk);
+        let scale = value_scale(unit, key & offset_mask, params.block_shift);
+        staged = Eight(staged.low * scale, staged.high * scale);
       }
       let to = (i / SLICE_CHUNKS) * PITCH + (i % SLICE_CHUNKS) * 2u;
       tile[to] = staged.low;
@@ -216,6 +240,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var t = 0u; t < params.side; t++) {
     sum += row_values[ty * SIDE + t];
   }
+#if SINKS
+  sum += exp(sink - maximum);
+#endif
 #unroll i 4
   if (first_row + ty + $iu * SIDE <= last_row) {
 #unroll s SLICES

@@ -5,6 +5,7 @@
  */
 import attentionDecode from './attention-decode.wgsl' with { type: 'text' };
 import attentionPrefill from './attention-prefill.wgsl' with { type: 'text' };
+import attentionPrefillMatrix from './attention-prefill-matrix.wgsl' with { type: 'text' };
 import attentionReduce from './attention-reduce.wgsl' with { type: 'text' };
 import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
@@ -12,6 +13,8 @@ import blocks from './include/blocks.wgsl' with { type: 'text' };
 import dp4a from './include/dp4a.wgsl' with { type: 'text' };
 import kept from './include/kept.wgsl' with { type: 'text' };
 import kv from './include/kv.wgsl' with { type: 'text' };
+import kvLoad from './include/kv-load.wgsl' with { type: 'text' };
+import kvStore from './include/kv-store.wgsl' with { type: 'text' };
 import matmul from './include/matmul.wgsl' with { type: 'text' };
 import matmulOutput from './include/matmul-output.wgsl' with { type: 'text' };
 import matmulPart from './include/matmul-part.wgsl' with { type: 'text' };
@@ -30,6 +33,7 @@ import reduce from './include/reduce.wgsl' with { type: 'text' };
 import reduceMax from './include/reduce-max.wgsl' with { type: 'text' };
 import reduceSubgroup from './include/reduce-subgroup.wgsl' with { type: 'text' };
 import slots from './include/slots.wgsl' with { type: 'text' };
+import visible from './include/visible.wgsl' with { type: 'text' };
 import weightGroups from './include/weight-groups.wgsl' with { type: 'text' };
 import weightReads from './include/weight-reads.wgsl' with { type: 'text' };
 import weights from './include/weights.wgsl' with { type: 'text' };
@@ -74,12 +78,15 @@ export const shaderSources = {
   'activation.wgsl': activation,
   'attention-decode.wgsl': attentionDecode,
   'attention-prefill.wgsl': attentionPrefill,
+  'attention-prefill-matrix.wgsl': attentionPrefillMatrix,
   'attention-reduce.wgsl': attentionReduce,
   'blocks.wgsl': blocks,
   'dp4a.wgsl': dp4a,
   'embed.wgsl': embed,
   'kept.wgsl': kept,
   'kv.wgsl': kv,
+  'kv-load.wgsl': kvLoad,
+  'kv-store.wgsl': kvStore,
   'logprobs-blocks.wgsl': logprobsBlocks,
   'logprobs-target.wgsl': logprobsTarget,
   'logprobs-top.wgsl': logprobsTop,
@@ -136,6 +143,7 @@ export const shaderSources = {
   'slots.wgsl': slots,
   'weight-groups.wgsl': weightGroups,
   'weight-reads.wgsl': weightReads,
+  'visible.wgsl': visible,
   'weights.wgsl': weights,
 } as const;
 

@@ -22,8 +22,18 @@ export const TOLERANCE = {
   rope: { absolute: 2e-6, relative: 2e-6 },
   /** Values that went through f16 storage: half a unit in the last of 11 bits. */
   f16Storage: { absolute: 1e-7, relative: 5e-4 },
+  /** As above with bf16: 8 bits. */
+  bf16Storage: { absolute: 1e-7, relative: 4e-3 },
+  /** Half a step of the row's largest magnitude / 127, relative to that magnitude. */
+  int8Storage: { absolute: 1e-7, relative: 4e-3 },
+  /** Half a unit in the last of 4 bits, and half the smallest subnormal, 2^-9. */
+  e4m3Storage: { absolute: 1e-3, relative: 0.0626 },
+  /** Half a unit in the last of 3 bits, and half the smallest subnormal, 2^-16. */
+  e5m2Storage: { absolute: 1e-5, relative: 0.126 },
   /** Softmax-weighted sums in f32 with exp's error, over contexts of thousands of keys. */
   attention: { absolute: 5e-6, relative: 2e-5 },
+  /** The same with queries, keys, values and weights in f16's 11 bits: a score is off by some 2^-11 of its terms, and so is a weight. */
+  attentionF16: { absolute: 1e-3, relative: 2e-3 },
   /** Logarithms of probabilities: log and exp of WGSL (3 ulp or 2^-21 absolute). */
   logprob: { absolute: 2e-5, relative: 2e-6 },
   /** Whole models, f32 KV cache, against transformers in f32: errors of all layers add up. */

@@ -7,10 +7,14 @@ import { acts, noEffect, planned, plannedQuietly, section } from '../setting.ts'
 export const engine = section('Engine', {
   gpuBinding: acts(choice(['auto', 'bun-webgpu', 'webgpu']), 'auto', 'Which WebGPU binding drives the GPU.'),
   kvCacheDtype: {
-    kind: choice(['auto', 'float32', 'float16'], { float: 'float32', half: 'float16' }),
+    kind: choice(['auto', 'float32', 'float16', 'bfloat16', 'int8', 'fp8', 'fp8_e4m3', 'fp8_e5m2'], {
+      float: 'float32',
+      half: 'float16',
+    }),
     default: 'auto',
-    plannedWords: ['bfloat16', 'fp8', 'fp8_e4m3', 'fp8_e5m2', 'fp8_inc', 'fp8_ds_mla', 'int8'],
-    description: 'How the KV cache is stored.',
+    plannedWords: ['fp8_inc', 'fp8_ds_mla'],
+    description:
+      'How the KV cache is stored: auto suits the weights, int8 has a scale per token and head, fp8 is fp8_e4m3 and has none.',
   },
   blockSize: acts(choice([8, 16, 32]), 16, 'Tokens in one block of the KV cache.', { unit: 'tokens' }),
   gpuMemoryUtilization: acts(

@@ -5,7 +5,7 @@
  */
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { GpuDevice } from '../gpu/device.ts';
-import { type AttentionPlan, attentionScratchBytes } from '../ops/attention.ts';
+import { type AttentionPlan, attentionScratchBytes } from '../ops/attention-plan.ts';
 import { allocateMoeLists, type MoeLists } from '../ops/moe-align.ts';
 import { SMALLEST_TILE_ROWS } from '../ops/moe-matmul.ts';
 import { allocateMoeRoutes, type MoeRoutes } from '../ops/moe-route.ts';

@@ -1,43 +1,16 @@
 /**
  * Attention over the paged cache: one description of a step's batch, split-KV kernels for its decodes and tiled ones for the rest.
  *
- * Owns the choice of tiles and splits (`planAttention`, made once at load so that a query's result never depends on the
- * batch around it) and the work items of prefills. Shaders: attention-decode.wgsl, attention-reduce.wgsl, attention-prefill.wgsl.
- * Next: `kv-cache.ts` (layout), `rope-kv.ts` (who fills the cache).
+ * Owns the dispatches; sizes and variants are `attention-plan.ts`'s. Shaders: attention-decode.wgsl, attention-reduce.wgsl,
+ * attention-prefill.wgsl, attention-prefill-matrix.wgsl. Next: `kv-cache.ts` (layout), `rope-kv.ts` (who fills the cache).
  */
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import type { GpuDevice } from '../gpu/device.ts';
+import type { Kernel } from '../gpu/kernel.ts';
 import { struct } from '../gpu/layout.ts';
+import { type AttentionPlan, PREFILL_KEYS, quadsPerPart, scratchBytesPerEntry } from './attention-plan.ts';
 import { type OpContext, variant } from './context.ts';
-import { assertCacheShape, type CacheShape, type LayerCache } from './kv-cache.ts';
-import { formatCode, type StepArray, type Tensor } from './tensor.ts';
-
-/** Variants and sizes for one model on one device. */
-export interface AttentionPlan {
-  readonly numHeads: number;
-  readonly shape: CacheShape;
-  readonly decode: DecodePlan;
-  readonly prefill: PrefillPlan;
-}
-
-export interface DecodePlan {
-  /** Invocations. */
-  readonly wg: number;
-  /** Query heads of one workgroup: the whole group unless it is very large. */
-  readonly heads: number;
-  /** Shares of those heads that different lanes sum the values for, to bound the registers. */
-  readonly parts: number;
-  /** Keys of one workgroup. Limits: a multiple of the block size. */
-  readonly splitTokens: number;
-  readonly subgroups: boolean;
-}
-
-export interface PrefillPlan {
-  /** Elements of a head that are staged at a time. */
-  readonly slice: number;
-  /** Whether the queries are staged, too, or read through the cache. */
-  readonly stageQueries: boolean;
-}
+import { type CacheShape, cacheFormatCode, type LayerCache } from './kv-cache.ts';
+import type { StepArray, Tensor, Vector } from './tensor.ts';
 
 /** A step's entries; the arrays were uploaded once and serve all layers. Entries 0 to numDecodes - 1 have one token, at the row of their index. */
 export interface AttentionBatch {
@@ -49,7 +22,7 @@ export interface AttentionBatch {
   readonly blockTableStride: number;
   /** The longest context among the decodes, or more. */
   readonly maxContext: number;
-  /** What {@link planPrefillItems} gave. Shapes: [numPrefillItems][4]. */
+  /** What `planPrefillItems` gave. Shapes: [numPrefillItems][4]. */
   readonly prefillItems: StepArray;
   readonly numPrefillItems: number;
 }
@@ -68,7 +41,11 @@ export interface AttentionArgs {
   readonly window: number | null;
   /** Scores become softcap * tanh(score / softcap); 0 or absent = off. */
   readonly softcap?: number;
-  /** At least {@link attentionScratchBytes}, one for all layers. */
+  /** A score for each query head that joins the weights of every query and adds no value. Shapes: [H]. */
+  readonly sinks?: Vector;
+  /** ALiBi: key j's score for query i gets slope * (j - i), after scale and softcap. Shapes: [H]. */
+  readonly slopes?: Vector;
+  /** At least `attentionScratchBytes`, one for all layers. */
   readonly scratch: GpuBuffer;
 }
 
@@ -120,145 +97,17 @@ const prefillParams = struct('AttentionPrefillParams', {
   softcap: 'f32',
 });
 
-/** Rows of one prefill item: query tokens times the heads of a group, flattened. The shader's tile. */
-export const PREFILL_ROWS = 32;
-/** Words of one prefill item: entry, first flattened row, token row of the entry's first query, that query's position. */
-export const PREFILL_ITEM_WORDS = 4;
-
-const PREFILL_KEYS = 32;
-const MAX_DECODE_HEADS = 16;
-const HEADS_PER_PART = 8;
-/** Scratch beyond this buys nothing: decodes are then recorded in several rounds. Units: bytes. */
-const MAX_SCRATCH_BYTES = 64 * 2 ** 20;
-const MAX_WORKGROUP_BYTES = 32768;
-const VEC4_BYTES = 16;
-
-/** Chooses variants for a model's attention. Throws: Error when no variant fits the device. */
-export function planAttention(
-  device: Pick<GpuDevice, 'limits' | 'adapter'>,
-  shape: CacheShape,
-  numHeads: number,
-  subgroups: boolean,
-): AttentionPlan {
-  assertCacheShape(shape);
-  const group = numHeads / shape.kvHeads;
-  if (!Number.isInteger(group)) throw new Error(`${numHeads} query heads do not divide among ${shape.kvHeads}`);
-  const budget = Math.min(device.limits.maxComputeWorkgroupStorageSize, MAX_WORKGROUP_BYTES);
-  return {
-    numHeads,
-    shape,
-    decode: planDecode(shape.headDim, group, subgroups, device.adapter.isSoftware, budget),
-    prefill: planPrefill(shape.headDim, budget),
-  };
-}
-
-function planDecode(
-  headDim: number,
-  group: number,
-  subgroups: boolean,
-  isSoftware: boolean,
-  budget: number,
-): DecodePlan {
-  // Short splits fill a large GPU from few sequences; a software adapter has few cores to fill.
-  const splitTokens = isSoftware ? 256 : 128;
-  // Barriers are what costs a software adapter: the fewer invocations meet at one, the better.
-  const sizes = isSoftware ? [16, 32, 64] : subgroups ? [128, 64] : [64];
-  for (let chunks = Math.ceil(group / MAX_DECODE_HEADS); chunks <= group; chunks++) {
-    const heads = Math.ceil(group / chunks);
-    const parts = Math.ceil(heads / HEADS_PER_PART);
-    for (const wg of sizes) {
-      const plan = { wg, heads, parts, splitTokens, subgroups };
-      const summing = (headDim / 8) * parts;
-      if (summing <= wg && decodeWorkgroupBytes(plan, headDim) <= budget) return plan;
-    }
-  }
-  throw new Error(`head size ${headDim} needs more workgroup memory than ${budget} bytes`);
-}
-
-/** Sizes as attention-decode.wgsl declares them. */
-function decodeWorkgroupBytes({ wg, heads, parts, splitTokens, subgroups }: DecodePlan, headDim: number): number {
-  const quads = quadsPerPart(heads, parts) * parts;
-  const queries = heads * (headDim / 4);
-  const pool = Math.max(splitTokens * quads, wg * 2 * Math.min(heads, 4));
-  const partials = 2 * quads * (subgroups ? wg / 4 : wg);
-  return (queries + pool + partials + 2 * quads) * VEC4_BYTES + (splitTokens / 8 + 1) * 4;
-}
-
-/** Heads travel in vec4s: four heads are a quad. */
-function quadsPerPart(heads: number, parts: number): number {
-  return Math.ceil(Math.ceil(heads / 4) / parts);
-}
-
-function planPrefill(headDim: number, budget: number): PrefillPlan {
-  for (const stageQueries of [true, false]) {
-    for (const slice of headDim <= 96 ? [headDim, 64, 32] : [64, 32]) {
-      const plan = { slice: Math.min(slice, headDim), stageQueries };
-      if (prefillWorkgroupBytes(plan, headDim) <= budget) return plan;
-    }
-  }
-  throw new Error(`head size ${headDim} needs more workgroup memory than ${budget} bytes`);
-}
-
-/** Sizes as attention-prefill.wgsl declares them. */
-function prefillWorkgroupBytes({ slice, stageQueries }: PrefillPlan, headDim: number): number {
-  const tile = PREFILL_KEYS * (slice / 4 + 1);
-  const scores = PREFILL_ROWS * (PREFILL_KEYS / 4 + 1);
-  const queries = stageQueries ? PREFILL_ROWS * (headDim / 4 + 1) : 0;
-  return (tile + scores + 64 + queries) * VEC4_BYTES;
-}
-
-/** What the scratch buffer must hold for decodes of up to `maxContext` tokens. Units: bytes. */
-export function attentionScratchBytes(plan: AttentionPlan, maxDecodes: number, maxContext: number): number {
-  const splits = Math.ceil(maxContext / plan.decode.splitTokens);
-  if (splits <= 1) return VEC4_BYTES;
-  const perEntry = scratchBytesPerEntry(plan, splits);
-  return Math.min(maxDecodes * perEntry, Math.max(perEntry, MAX_SCRATCH_BYTES));
-}
-
-/** A partial result is a row of D sums with its maximum and its sum of weights. */
-function scratchBytesPerEntry(plan: AttentionPlan, splits: number): number {
-  return plan.numHeads * splits * (plan.shape.headDim / 4 + 1) * VEC4_BYTES;
-}
-
-/** What {@link planPrefillItems} reads of a step's arrays. */
-export interface PrefillEntries {
-  readonly numDecodes: number;
-  readonly numSequences: number;
-  readonly queryStart: ArrayLike<number>;
-  readonly contextLength: ArrayLike<number>;
-}
-
-/**
- * The work of all entries that are not decodes, cut into tiles. Shapes: [numPrefillItems][PREFILL_ITEM_WORDS].
- * An entry's last tile comes first: it sees the most keys, and long work that starts early leaves no tail.
- */
-export function planPrefillItems(entries: PrefillEntries, plan: AttentionPlan): Uint32Array {
-  const { numDecodes, numSequences, queryStart, contextLength } = entries;
-  const group = plan.numHeads / plan.shape.kvHeads;
-  const numQueries = (entry: number) => (queryStart[entry + 1] ?? 0) - (queryStart[entry] ?? 0);
-  const numTiles = (entry: number) => Math.ceil((numQueries(entry) * group) / PREFILL_ROWS);
-  let total = 0;
-  for (let entry = numDecodes; entry < numSequences; entry++) total += numTiles(entry);
-  const items = new Uint32Array(total * PREFILL_ITEM_WORDS);
-  let at = 0;
-  for (let entry = numDecodes; entry < numSequences; entry++) {
-    const firstPosition = (contextLength[entry] ?? 0) - numQueries(entry);
-    for (let tile = numTiles(entry) - 1; tile >= 0; tile--) {
-      items[at++] = entry;
-      items[at++] = tile * PREFILL_ROWS;
-      items[at++] = queryStart[entry] ?? 0;
-      items[at++] = firstPosition;
-    }
-  }
-  return items;
-}
-
 /** Records the attention of a layer for the whole batch. Mutates: out, scratch. Throws: Error when shapes differ. */
 export function recordAttention(context: OpContext, args: AttentionArgs): void {
   const { plan, q, out, batch } = args;
   const columns = plan.numHeads * plan.shape.headDim;
   if (q.columns !== columns || out.columns !== columns || q.stride !== out.stride) {
     throw new Error(`attention: q has ${q.columns} columns and out ${out.columns}, expected ${columns}`);
+  }
+  for (const perHead of [args.sinks, args.slopes]) {
+    if (perHead && perHead.length !== plan.numHeads) {
+      throw new Error(`attention: ${perHead.length} sinks or slopes for ${plan.numHeads} heads`);
+    }
   }
   if (batch.numDecodes > 0) recordDecodes(context, args);
   if (batch.numPrefillItems > 0) recordPrefills(context, args);
@@ -281,8 +130,7 @@ function recordDecodes(context: OpContext, args: AttentionArgs): void {
       PART_QUADS: quadsPerPart(decode.heads, decode.parts),
       MERGED: Math.min(decode.heads, 4),
       SPLIT: decode.splitTokens,
-      D: shape.headDim,
-      SOFTCAP: Boolean(args.softcap),
+      ...scoreVariant(args),
       SUBGROUPS: decode.subgroups,
       ...cacheVariant(context, shape),
     },
@@ -300,7 +148,15 @@ function recordDecodes(context: OpContext, args: AttentionArgs): void {
     const count = Math.min(perRound, batch.numDecodes - first);
     context.recorder.dispatch(
       kernel,
-      { q: q.buffer, k: cache.k, v: cache.v, step: context.recorder.arena, out: out.buffer, scratch },
+      {
+        q: q.buffer,
+        k: cache.k,
+        v: cache.v,
+        step: context.recorder.arena,
+        out: out.buffer,
+        scratch,
+        ...scoreBuffers(args),
+      },
       {
         ...common,
         first_entry: first,
@@ -323,8 +179,18 @@ function recordDecodes(context: OpContext, args: AttentionArgs): void {
     );
     if (splits === 1) continue;
     context.recorder.dispatch(
-      variant(context, 'attention-reduce.wgsl', { D: shape.headDim, SPLIT: decode.splitTokens }, reduceParams),
-      { scratch, step: context.recorder.arena, out: out.buffer },
+      variant(
+        context,
+        'attention-reduce.wgsl',
+        {
+          D: shape.headDim,
+          SPLIT: decode.splitTokens,
+          SLICES: decode.reduceSlices,
+          SINKS: args.sinks !== undefined,
+        },
+        reduceParams,
+      ),
+      { scratch, step: context.recorder.arena, out: out.buffer, ...(args.sinks && { sinks: args.sinks.buffer }) },
       { ...common, first_entry: first, heads: numHeads, out_stride: out.stride / 4 },
       numHeads,
       count,
@@ -335,25 +201,21 @@ function recordDecodes(context: OpContext, args: AttentionArgs): void {
 function recordPrefills(context: OpContext, args: AttentionArgs): void {
   const { plan, q, out, cache, batch } = args;
   const { shape, prefill, numHeads } = plan;
-  const kernel = variant(
-    context,
-    'attention-prefill.wgsl',
-    {
-      D: shape.headDim,
-      SLICE: prefill.slice,
-      SLICES: Math.ceil(shape.headDim / prefill.slice),
-      COLUMNS: Math.ceil(prefill.slice / 32),
-      STAGE_Q: prefill.stageQueries,
-      SOFTCAP: Boolean(args.softcap),
-      ...cacheVariant(context, shape),
-    },
-    prefillParams,
-  );
+  const kernel = prefillKernel(context, args);
+  // The matrix kernel has no slices.
+  const slice = prefill.kind === 'tiled' ? prefill.slice : shape.headDim;
   const most = context.device.limits.maxComputeWorkgroupsPerDimension;
   for (let first = 0; first < batch.numPrefillItems; first += most) {
     context.recorder.dispatch(
       kernel,
-      { q: q.buffer, k: cache.k, v: cache.v, step: context.recorder.arena, out: out.buffer },
+      {
+        q: q.buffer,
+        k: cache.k,
+        v: cache.v,
+        step: context.recorder.arena,
+        out: out.buffer,
+        ...scoreBuffers(args),
+      },
       {
         first_item: first,
         group: numHeads / shape.kvHeads,
@@ -366,8 +228,8 @@ function recordPrefills(context: OpContext, args: AttentionArgs): void {
         block_table_stride: batch.blockTableStride,
         window: args.window ?? 0,
         side: 8,
-        slices: Math.ceil(shape.headDim / prefill.slice),
-        slice_vecs: prefill.slice / 4,
+        slices: Math.ceil(shape.headDim / slice),
+        slice_vecs: slice / 4,
         scale: args.scale,
         softcap: args.softcap ?? 0,
       },
@@ -377,6 +239,44 @@ function recordPrefills(context: OpContext, args: AttentionArgs): void {
   }
 }
 
-function cacheVariant(context: OpContext, shape: CacheShape) {
-  return { FORMAT: formatCode(shape.format), F16: context.f16 && shape.format === 'f16' };
+function prefillKernel(context: OpContext, args: AttentionArgs): Kernel {
+  const { shape, prefill } = args.plan;
+  const common = { ...scoreVariant(args), ...cacheVariant(context, shape) };
+  if (prefill.kind === 'tiled') {
+    const params = {
+      SLICE: prefill.slice,
+      SLICES: Math.ceil(shape.headDim / prefill.slice),
+      COLUMNS: Math.ceil(prefill.slice / 32),
+      STAGE_Q: prefill.stageQueries,
+      ...common,
+    };
+    return variant(context, 'attention-prefill.wgsl', params, prefillParams);
+  }
+  const { config, wg, rows, kSteps, nSteps } = prefill;
+  const blocks = PREFILL_KEYS / config.N;
+  const params = {
+    MATRIX_M: config.M,
+    MATRIX_N: config.N,
+    MATRIX_K: config.K,
+    WG: wg,
+    K_STEPS: kSteps,
+    N_STEPS: nSteps,
+    N_BLOCKS: blocks,
+    N_GROUPS: Math.ceil(nSteps / blocks),
+    ROW_LANES: wg / rows,
+    ...common,
+  };
+  return variant(context, 'attention-prefill-matrix.wgsl', params, prefillParams);
+}
+
+function cacheVariant(context: OpContext, { format, headDim }: CacheShape) {
+  return { D: headDim, KV_FORMAT: cacheFormatCode(format), KV_F16: context.f16 && format === 'f16' };
+}
+
+function scoreVariant({ softcap, sinks, slopes }: AttentionArgs) {
+  return { SOFTCAP: Boolean(softcap), SINKS: sinks !== undefined, ALIBI: slopes !== undefined };
+}
+
+function scoreBuffers({ sinks, slopes }: AttentionArgs) {
+  return { ...(sinks && { sinks: sinks.buffer }), ...(slopes && { slopes: slopes.buffer }) };
 }

@@ -7,13 +7,12 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { struct } from '../gpu/layout.ts';
 import { type OpContext, variant } from './context.ts';
-import { assertCacheShape, type CacheShape, type LayerCache } from './kv-cache.ts';
+import { assertCacheShape, type CacheShape, cacheFormatCode, type LayerCache } from './kv-cache.ts';
 import type { StepArray, Tensor, Vector } from './tensor.ts';
 
 const ropeKvParams = struct('RopeKvParams', {
   heads: 'u32',
   kv_heads: 'u32',
-  head_size: 'u32',
   dims: 'u32',
   qkv_stride: 'u32',
   q_stride: 'u32',
@@ -21,6 +20,9 @@ const ropeKvParams = struct('RopeKvParams', {
   num_slots: 'u32',
   positions: 'u32',
   slots: 'u32',
+  // Bounds of loops: known when compiling, but a software adapter takes seconds to compile them unrolled.
+  fours: 'u32',
+  lanes: 'u32',
   eps: 'f32',
 });
 
@@ -66,8 +68,8 @@ export function recordRopeKv(context: OpContext, args: RopeKvArgs): void {
   }
   if (rope && (rope.dims % 2 !== 0 || rope.dims > headDim))
     throw new Error(`rope-kv: cannot rotate ${rope.dims} dimensions`);
-  // A lane moves two adjacent elements, so that a packed pair has one writer.
-  const lanes = headDim <= 32 ? 16 : 32;
+  // A lane moves four neighbours, so that a packed word has one writer.
+  const lanes = headDim <= 64 ? 16 : 32;
   const headsPerGroup = WG / lanes;
   const kernel = variant(
     context,
@@ -77,7 +79,8 @@ export function recordRopeKv(context: OpContext, args: RopeKvArgs): void {
       HEADS: headsPerGroup,
       ROTATION: rope ? ROTATION_CODE[rope.style] : 0,
       NORM: norm !== null,
-      CACHE_F16: shape.format === 'f16',
+      D: headDim,
+      KV_FORMAT: cacheFormatCode(shape.format),
     },
     ropeKvParams,
   );
@@ -95,14 +98,15 @@ export function recordRopeKv(context: OpContext, args: RopeKvArgs): void {
     {
       heads: numHeads,
       kv_heads: kvHeads,
-      head_size: headDim,
       dims: rope?.dims ?? 0,
       qkv_stride: qkv.stride,
-      q_stride: q.stride / 2,
+      q_stride: q.stride / 4,
       block_shift: Math.log2(shape.blockSize),
       num_slots: shape.numBlocks * shape.blockSize,
       positions: args.positions,
       slots: args.slots,
+      fours: headDim / 4,
+      lanes,
       eps: norm?.eps ?? 0,
     },
     Math.ceil((numHeads + 2 * kvHeads) / headsPerGroup),

@@ -1,11 +1,19 @@
-// Where keys and values lie in the paged cache, and from which key on a query sees them.
+// Where keys and values lie in the paged cache. Everything is counted in chunks of eight elements.
+//
+// Layout: [block][kv head] units of 2^block_shift rows of D elements; the scales of a unit's rows, where the format has them,
+// follow its rows. KV_FORMAT: 0 = f32, 1 = bf16 pairs, 2 = f16 pairs, 3 = int8 with an f32 scale per row, 4 = fp8 e4m3, 5 = fp8 e5m2.
+// The caller declares D. Readers include kv-load.wgsl, the writer kv-store.wgsl.
+#param KV_FORMAT: u32
 
-// Row of D elements in a layout of [block][kv head][slot in block], with 2^block_shift slots per block.
-fn kv_row(block: u32, kv_head: u32, offset: u32, kv_heads: u32, block_shift: u32) -> u32 {
-  return ((block * kv_heads + kv_head) << block_shift) + offset;
-}
+const CHUNKS: u32 = D / 8u;
 
-// First key that the last of `context` tokens sees; window 0 = all.
-fn first_visible(context: u32, window: u32) -> u32 {
-  return select(0u, context - window, window != 0u && context > window);
+// Chunk at which the unit of a block and a head starts; its row r starts r * CHUNKS later.
+fn kv_unit(block: u32, kv_head: u32, kv_heads: u32, block_shift: u32) -> u32 {
+  let unit = block * kv_heads + kv_head;
+#if KV_FORMAT == 3
+  // Two scales take the room of a chunk.
+  return ((unit * CHUNKS) << block_shift) + ((unit << block_shift) >> 1u);
+#else
+  return (unit * CHUNKS) << block_shift;
+#endif
 }

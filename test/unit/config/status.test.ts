@@ -22,8 +22,8 @@ describe('not supported yet', () => {
     [{ ROPE_THETA: '1e6' }, 'ROPE_THETA=1e6 is not yet supported: leave it out'],
     [{ LORA_MODULES: '[{"name":"a"}]' }, 'LORA_MODULES=[{"name":"a"}] is not yet supported: leave it out or use none'],
     [
-      { KV_CACHE_DTYPE: 'fp8' },
-      'KV_CACHE_DTYPE=fp8 is not yet supported: expected auto, float32, float16, float or half',
+      { KV_CACHE_DTYPE: 'fp8_inc' },
+      'KV_CACHE_DTYPE=fp8_inc is not yet supported: expected auto, float32, float16, bfloat16, int8, fp8, fp8_e4m3, fp8_e5m2, float or half',
     ],
   ])('%o stops the start', (env, message) => {
     expect(refusal([], env)).toBe(message);

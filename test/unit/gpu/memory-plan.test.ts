@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import type { EngineConfig } from '../../../src/config/server-config.ts';
 import { halvedPlan, planMemory } from '../../../src/engine/memory-plan.ts';
 import { specFromConfig } from '../../../src/engine/models/registry.ts';
 import { TEST_CONFIG } from '../../helpers/model.ts';
@@ -70,6 +71,15 @@ describe('memory plan', () => {
     expect(planMemory({ ...mixture, layers }, config, tight).numBlocks).toBeLessThan(
       planMemory(spec, config, tight).numBlocks,
     );
+  });
+
+  test('a narrow cache holds more blocks, and int8 pays for its scales', () => {
+    const blocks = (kvCacheDtype: EngineConfig['kvCacheDtype']) =>
+      planMemory(spec, { ...config, kvCacheDtype, maxModelLen: 131072, maxNumSeqs: 512 }, gpu).numBlocks;
+    const wide = blocks('float16');
+    expect(blocks('bfloat16')).toBe(wide);
+    expect(blocks('fp8') / wide).toBeCloseTo(2, 2);
+    expect(blocks('int8') / wide).toBeCloseTo((2 * 64) / (64 + 4), 2);
   });
 
   test('blocks can be fixed', () => {
