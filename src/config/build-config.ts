@@ -74,6 +74,8 @@ export function buildConfig(values: SettingValues, machine: Machine): ServerConf
     engine: {
       gpuBinding: values.gpuBinding,
       dtype: values.dtype,
+      quantization: values.quantization,
+      intActivations: values.intActivations,
       kvCacheDtype: values.kvCacheDtype,
       maxModelLen: values.maxModelLen,
       blockSize: values.blockSize,

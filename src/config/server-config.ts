@@ -147,6 +147,10 @@ export interface EngineConfig {
   /** How keys and values are stored. `auto` suits the weights; `fp8` is `fp8_e4m3`. */
   readonly kvCacheDtype: 'auto' | 'float32' | 'float16' | 'bfloat16' | 'int8' | 'fp8' | 'fp8_e4m3' | 'fp8_e5m2';
   /** null = what the model declares. */
+  /** Format that the layers' weights are rounded to at load; null = as `dtype` says. */
+  readonly quantization: 'int8' | 'int4' | null;
+  /** Multiply integer weights with activations that are rounded to bytes. */
+  readonly intActivations: boolean;
   readonly maxModelLen: number | null;
   readonly blockSize: 8 | 16 | 32;
   /** Share of the memory budget that weights and KV cache may take, 0 to 1. */

@@ -13,7 +13,6 @@ import { readSpec } from './models/registry.ts';
 import type { ModelSpec } from './models/spec.ts';
 import { loadModelWeights, type ModelWeights } from './models/weights.ts';
 import { type CacheShape, type LayerCache, layerCacheBytes } from './ops/kv-cache.ts';
-import type { QuantisedFormat } from './ops/tensor.ts';
 import { Runner } from './runner.ts';
 import { tuneModel } from './tune/tune-model.ts';
 import { EngineError } from './types.ts';
@@ -38,10 +37,6 @@ export interface LoadOptions {
   readonly onNotice: (message: string) => void;
   /** Kernels for adapters that compute on the CPU; what the adapter is unless said. For tests. */
   readonly software?: boolean;
-  /** Rounds the layers' matrices to integers. */
-  readonly quantise?: QuantisedFormat;
-  /** Rounds activations to bytes where they meet integer weights. */
-  readonly dp4a?: boolean;
 }
 
 /** Loads a model onto the GPU. Throws: EngineError('load-failed') naming what is wrong. */
@@ -58,7 +53,7 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
       folder,
       device,
       spec,
-      options.quantise ?? FORMAT_OF_DTYPE[config.dtype],
+      config.quantization ?? FORMAT_OF_DTYPE[config.dtype],
       options,
     );
     device.throwIfFailed();
@@ -80,8 +75,17 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
     });
     const { plan, shape, caches } = await allocateCaches(device, spec, planned);
     for (const notice of plan.notices) options.onNotice(notice);
-    const dp4a = options.dp4a ?? false;
-    const runner = new Runner({ device, spec, weights, plan, shape, caches, software, tuned, dp4a });
+    const runner = new Runner({
+      device,
+      spec,
+      weights,
+      plan,
+      shape,
+      caches,
+      software,
+      tuned,
+      dp4a: config.intActivations,
+    });
     return { device, spec, plan, runner, dtype: DTYPE_OF_FORMAT[format], weightBytes };
   } catch (error) {
     device.close();

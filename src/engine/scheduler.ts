@@ -1,8 +1,8 @@
 /**
  * Which tokens of which sequences the next step computes, and what its results mean.
  *
- * Owns the queues, the block pool and the policy. Pure: no GPU, no clock, no await, no randomness; the same calls
- * give the same plans. A step is `plan()`, somebody runs it, `commit()`. One token budget goes to decodes first, then
+ * Owns the queues, the block pool and the policy. Pure: no GPU, no clock (times come in), no await, no randomness; the same
+ * calls give the same plans. A step is `plan()`, somebody runs it, `commit()`. One token budget goes to decodes first, then
  * to prompts that are partly computed, then to new ones in strict order: who does not fit holds up those behind.
  *
  * Several steps may be in flight. The GPU runs them in the order of their plans, so that the state here after a plan is the

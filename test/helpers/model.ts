@@ -3,7 +3,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import type { EngineConfig } from '../../src/config/server-config.ts';
-import { type LoadedModel, type LoadOptions, loadModel } from '../../src/engine/load-model.ts';
+import { type LoadedModel, loadModel } from '../../src/engine/load-model.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import type { SchedulerOptions } from '../../src/engine/scheduler-options.ts';
 import { StepPipeline } from '../../src/engine/step-pipeline.ts';
@@ -16,6 +16,8 @@ export const TEST_CONFIG: EngineConfig = {
   gpuBinding: (process.env.GPU_BINDING ?? 'bun-webgpu') as EngineConfig['gpuBinding'],
   dtype: 'auto',
   kvCacheDtype: 'float32',
+  quantization: null,
+  intActivations: false,
   maxModelLen: null,
   blockSize: 16,
   gpuMemoryUtilization: 0.9,
@@ -35,20 +37,15 @@ export const TEST_CONFIG: EngineConfig = {
   gpuRobustness: true,
 };
 
-/**
- * Loads a checkpoint; `software` chooses between the two sets of kernels, which the adapter does otherwise; `more` says how
- * weights and activations are rounded.
- */
+/** Loads a checkpoint; `software` chooses between the two sets of kernels, which the adapter does otherwise. */
 export async function loadTestModel(
   folder: string,
   config: Partial<EngineConfig> = {},
   software?: boolean,
-  more: Pick<LoadOptions, 'quantise' | 'dp4a'> = {},
 ): Promise<LoadedModel> {
   const options = {
     ...{ onProgress: () => {}, onNotice: () => {} },
     ...(software !== undefined && { software }),
-    ...more,
   };
   return loadModel(folder, { ...TEST_CONFIG, ...config }, options);
 }

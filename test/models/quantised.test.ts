@@ -58,7 +58,7 @@ for (const [name, quantise] of CASES) {
       const want = await promptLogits(exact, prompts);
       exact.device.close();
       for (const software of [false, true]) {
-        const model = await loadTestModel(fixtureFolder(name), {}, software, { quantise });
+        const model = await loadTestModel(fixtureFolder(name), { quantization: quantise }, software);
         for (const maxNumBatchedTokens of software ? [64] : [64, 3]) {
           const got = await promptLogits(model, prompts, { maxNumBatchedTokens });
           want.forEach((logits, i) => {
@@ -78,10 +78,11 @@ for (const [name, quantise] of CASES) {
 
 gpuTest('activations as bytes move the logits little, and every product with integer weights takes them', async () => {
   const prompts = readGolden('tiny-llama').prompts.map((prompt) => prompt.ids);
-  const floats = await loadTestModel(fixtureFolder('tiny-llama'), {}, false, { quantise: 'int8' });
+  const floats = await loadTestModel(fixtureFolder('tiny-llama'), { quantization: 'int8' }, false);
   const want = await promptLogits(floats, prompts);
   floats.device.close();
-  const bytes = await loadTestModel(fixtureFolder('tiny-llama'), {}, false, { quantise: 'int8', dp4a: true });
+  const rounded = { quantization: 'int8', intActivations: true } as const;
+  const bytes = await loadTestModel(fixtureFolder('tiny-llama'), rounded, false);
   const kernelsOf = () => [...bytes.device.compiled].map((kernel) => kernel.label);
   for (const maxNumBatchedTokens of [64, 3]) {
     const got = await promptLogits(bytes, prompts, { maxNumBatchedTokens });

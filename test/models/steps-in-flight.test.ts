@@ -1,11 +1,21 @@
 /** Steps planned before their predecessors' results are known give the same tokens, whatever happens meanwhile. */
 import { describe, expect } from 'bun:test';
+import { InProcessEngine } from '../../src/engine/host/in-process.ts';
 import type { LoadedModel } from '../../src/engine/load-model.ts';
+import { createLocalEngine } from '../../src/engine/local-engine.ts';
 import { StepPipeline } from '../../src/engine/step-pipeline.ts';
 import type { GenerateRequest, SamplingParams } from '../../src/engine/types.ts';
 import { readGolden } from '../helpers/goldens.ts';
 import { gpu, gpuTest } from '../helpers/gpu.ts';
-import { fixtureFolder, generateAll, greedyParams, loadTestModel, newScheduler, request } from '../helpers/model.ts';
+import {
+  fixtureFolder,
+  generateAll,
+  greedyParams,
+  loadTestModel,
+  newScheduler,
+  request,
+  TEST_CONFIG,
+} from '../helpers/model.ts';
 import { extras } from '../helpers/sampling-extras.ts';
 
 const DEPTHS = [2, 3];
@@ -207,6 +217,47 @@ modelTest('a steady step at depth 2 makes no bind group, no pipeline and no buff
   expect(numLookups).toBeLessThan(20 * 20);
   raw.createBuffer = createBuffer;
 });
+
+modelTest(
+  'the whole engine with two steps in flight: streams, one that is left, and an end in the middle',
+  async (loaded) => {
+    const config = {
+      ...TEST_CONFIG,
+      blockSize: 8 as const,
+      maxNumSeqs: 4,
+      stepsInFlight: 2,
+      preemptionMode: 'save' as const,
+    };
+    const engine = new InProcessEngine(() =>
+      createLocalEngine({ modelFolder: fixtureFolder('tiny-llama'), config, extra: {} }, () => {}),
+    );
+    await engine.ready();
+    const requests = mixture(4, 12);
+    const { tokens: wanted } = await generateAll(loaded, requests);
+    const received = await Promise.all(
+      requests.map(async (each) => {
+        const tokens: number[] = [];
+        for await (const events of engine.generate(each)) {
+          for (const { tokenId, finishReason } of events) {
+            tokens.push(tokenId);
+            if (tokens.length === 12 + (Number(each.id) % 5)) expect(finishReason).toBe('length');
+          }
+          if (each.id === '1' && tokens.length >= 3) break;
+        }
+        return tokens;
+      }),
+    );
+    received.forEach((tokens, i) => {
+      const all = wanted.get(String(i)) ?? [];
+      expect(tokens).toEqual(i === 1 ? all.slice(0, tokens.length) : all);
+    });
+    const again = engine.generate(request('last', promptOf(0), greedyParams(50)));
+    const { value } = await again.next();
+    expect(value[0].start).toEqual({ queueMs: expect.any(Number), cachedTokens: 0 });
+    expect(engine.stats().generationTokens).toBeGreaterThan(40);
+    await engine.close();
+  },
+);
 
 modelTest('one step is submitted ahead and no more, and none of a sequence that must wait', async (loaded) => {
   const submitted: number[] = [];

@@ -2,7 +2,7 @@
  * Settings of the model, its tokenizer and where both come from. Rows only; `../settings.ts` puts all sections together.
  */
 import { boolean, choice, decimal, integer, json, list, notation, text, url, verbatim } from '../kinds.ts';
-import { noEffect, planned, plannedQuietly, section } from '../setting.ts';
+import { acts, noEffect, planned, plannedQuietly, section } from '../setting.ts';
 
 /** Where models are looked up when no other hub is named. */
 const DEFAULT_HUB = 'https://huggingface.co';
@@ -64,11 +64,34 @@ export const model = section('Model', {
     },
   ),
   skipTokenizerInit: planned(boolean(), false, 'Start without a tokenizer: token ids in and out.'),
-  quantization: planned(text('METHOD'), null, 'How the weights are quantised.', {
-    short: 'q',
-    defaultText: 'what the checkpoint says',
-    unsetWords: ['none', 'auto'],
-  }),
+  quantization: acts(
+    choice(['int8', 'int4']),
+    null,
+    'Round the weights of the layers when they are loaded: to 8 bits, or to 4, each with a scale for every 32 of them.',
+    {
+      short: 'q',
+      defaultText: 'what the checkpoint says',
+      unsetWords: ['none', 'auto'],
+      plannedWords: [
+        ...[
+          'awq',
+          'awq_marlin',
+          'bitsandbytes',
+          'compressed-tensors',
+          'deepspeedfp',
+          'experts_int8',
+          'fbgemm_fp8',
+          'fp8',
+        ],
+        ...['gguf', 'gptq', 'gptq_marlin', 'hqq', 'marlin', 'modelopt', 'mxfp4', 'squeezellm', 'torchao'],
+      ],
+    },
+  ),
+  intActivations: acts(
+    boolean(),
+    false,
+    'With QUANTIZATION, round activations to 8 bits as well and multiply integers: quicker where arithmetic is the limit, less exact.',
+  ),
   quantizationParamPath: planned(text('FILE'), null, 'File with scaling factors for an fp8 KV cache.'),
   loadFormat: planned(text('FORMAT'), 'auto', 'Format of the weights; auto and safetensors are read.', {
     unsetWords: ['safetensors', 'hf'],

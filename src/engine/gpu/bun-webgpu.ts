@@ -17,6 +17,7 @@ import {
   wantedLimits,
 } from './binding.ts';
 import { NO_PARAMS } from './dispatch-list.ts';
+import { keepStringsOf } from './kept-strings.ts';
 import type { Kernel } from './kernel.ts';
 
 /** Values of Dawn's C enums that the calls below use (Dawn of mid-2025, as bundled). */
@@ -149,6 +150,8 @@ async function openDevice(
     requiredLimits: { ...wantedLimits(adapter), ...ZERO_LIMITS },
     nextInChain: chainedToggles(toggles.enable, toggles.disable),
   } as GPUDeviceDescriptor);
+
+  keepStringsOf(device);
 
   let mapStatus = 0;
   const mapped = new JSCallback(

@@ -46,7 +46,7 @@ export interface LocalEngine {
   /** Forgets a request at once. Events about it that come later are dropped, so an `abort` event is not needed. Unknown ids are ignored. */
   abort(requestId: string): void;
   /**
-   * Runs one step. May block the thread while the GPU works.
+   * Waits for one step and gives what it brought; the GPU may have been given the next ones already. May block the thread meanwhile.
    * Throws: whatever makes the engine unusable (lost device, GPU error): every running request fails, the process is replaced.
    */
   step(): Promise<StepOutput>;

@@ -90,6 +90,8 @@ test('the defaults', () => {
       gpuBinding: 'auto',
       dtype: 'auto',
       kvCacheDtype: 'auto',
+      quantization: null,
+      intActivations: false,
       maxModelLen: null,
       blockSize: 16,
       gpuMemoryUtilization: 0.95,

@@ -78,7 +78,7 @@ describe('flags', () => {
   });
 
   test('short forms', () => {
-    expect(valuesOf(['-tp', '2', '-q=awq'])).toMatchObject({ tensorParallelSize: 2, quantization: 'awq' });
+    expect(valuesOf(['-tp', '2', '-q=int4'])).toMatchObject({ tensorParallelSize: 2, quantization: 'int4' });
   });
 
   test('the model needs no flag', () => {

@@ -14,7 +14,7 @@ function defaultAsText(row: Setting<unknown>): string {
 
 describe('not supported yet', () => {
   test.each([
-    [{ QUANTIZATION: 'awq' }, 'QUANTIZATION=awq is not yet supported: leave it out or use none, auto'],
+    [{ QUANTIZATION: 'awq' }, 'QUANTIZATION=awq is not yet supported: expected int8 or int4'],
     [{ ENABLE_LORA: 'true' }, 'ENABLE_LORA=true is not yet supported: use false'],
     [{ TENSOR_PARALLEL_SIZE: '2' }, 'TENSOR_PARALLEL_SIZE=2 is not yet supported: use 1'],
     [{ SPECULATIVE_MODEL: 'm' }, 'SPECULATIVE_MODEL=m is not yet supported: leave it out or use none'],

@@ -32,6 +32,8 @@ export function makeInit(extra: Readonly<Record<string, unknown>> = {}): EngineI
       gpuBinding: 'auto',
       dtype: 'auto',
       kvCacheDtype: 'auto',
+      quantization: null,
+      intActivations: false,
       maxModelLen: null,
       blockSize: 16,
       gpuMemoryUtilization: 0.9,
