@@ -17,7 +17,7 @@ import {
   wantedLimits,
 } from './binding.ts';
 import { NO_PARAMS } from './dispatch-list.ts';
-import { keepStringsOf } from './kept-strings.ts';
+import { keepingMemory, keepMemoryOfCalls } from './kept-memory.ts';
 import type { Kernel } from './kernel.ts';
 
 /** Values of Dawn's C enums that the calls below use (Dawn of mid-2025, as bundled). */
@@ -110,10 +110,8 @@ export async function findBunWebgpu(options: OpenOptions): Promise<FoundAdapter>
   const Gpu = shared.constructor as new (instance: Pointer, lib: unknown) => NativeGpu;
   const gpu = new Gpu(instance, shared.lib);
   kept.push(gpu);
-  const adapter = await gpu.requestAdapter({
-    powerPreference: 'high-performance',
-    nextInChain: chainedToggles(['allow_unsafe_apis', 'use_vulkan_memory_model'], []),
-  });
+  const nextInChain = chainedToggles(['allow_unsafe_apis', 'use_vulkan_memory_model'], []);
+  const adapter = await keepingMemory(() => gpu.requestAdapter({ powerPreference: 'high-performance', nextInChain }));
   if (!adapter) throw new Error('no WebGPU adapter: no Vulkan, Metal or D3D12 driver was found');
   // Of subgroup matrices this Dawn has another syntax, for which no kernel is written: they count as missing.
   const offer = { adapterInfo: readAdapterInfo(adapter), features: adapter.features };
@@ -145,13 +143,14 @@ async function openDevice(
   const toggles = dawnToggles(options);
   const adapterInfo = readAdapterInfo(adapter);
   const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
-  const device = await adapter.requestDevice({
+  const descriptor = {
     requiredFeatures,
     requiredLimits: { ...wantedLimits(adapter), ...ZERO_LIMITS },
     nextInChain: chainedToggles(toggles.enable, toggles.disable),
-  } as GPUDeviceDescriptor);
+  };
+  const device = await keepingMemory(() => adapter.requestDevice(descriptor as GPUDeviceDescriptor));
 
-  keepStringsOf(device);
+  keepMemoryOfCalls(device);
 
   let mapStatus = 0;
   const mapped = new JSCallback(
