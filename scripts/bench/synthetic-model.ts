@@ -14,6 +14,7 @@ import { type CacheShape, cacheRowBytes, type LayerCache, layerCacheBytes } from
 import type { MatrixFormat } from '../../src/engine/ops/tensor.ts';
 import type { TunedPlans } from '../../src/engine/ops/tuned-plans.ts';
 import { Runner } from '../../src/engine/runner.ts';
+import { prepareDevice } from '../../src/engine/self-check/prepare-device.ts';
 import { tuneModel } from '../../src/engine/tune/tune-model.ts';
 import { EngineError } from '../../src/engine/types.ts';
 import { WeightLoader } from '../../src/engine/weights/loader.ts';
@@ -62,6 +63,7 @@ export async function makeSyntheticModel(
   const made: { destroy(): void }[] = [];
   const restore = remembering(device, made);
   try {
+    await prepareDevice(device, spec, loaded.config.engine, device.adapter.isSoftware, console.error);
     const loader = new WeightLoader(device, new SyntheticFiles(spec, DTYPES[format]), format, () => {});
     const weights = await loadModelWeights(loader, spec);
     await device.flush();

@@ -73,6 +73,9 @@ export function buildConfig(values: SettingValues, machine: Machine): ServerConf
     hub: buildHub(values, machine),
     engine: {
       gpuBinding: values.gpuBinding,
+      gpuSubgroups: values.gpuSubgroups,
+      gpuF16: values.gpuF16,
+      gpuMatrices: values.gpuMatrices,
       dtype: values.dtype,
       quantization: values.quantization,
       intActivations: values.intActivations,

@@ -142,6 +142,10 @@ export interface HubConfig {
 /** What the engine's process needs; plain data. */
 export interface EngineConfig {
   readonly gpuBinding: 'auto' | 'bun-webgpu' | 'webgpu';
+  /** Capabilities of the adapter: `auto` uses what is offered and computes right. */
+  readonly gpuSubgroups: 'auto' | 'off';
+  readonly gpuF16: 'auto' | 'off';
+  readonly gpuMatrices: 'auto' | 'off';
   /** How weights are stored on the GPU. `auto` keeps the checkpoint's format. */
   readonly dtype: 'auto' | 'float32' | 'float16' | 'bfloat16';
   /** How keys and values are stored. `auto` suits the weights; `fp8` is `fp8_e4m3`. */

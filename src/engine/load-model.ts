@@ -14,6 +14,7 @@ import type { ModelSpec } from './models/spec.ts';
 import { loadModelWeights, type ModelWeights } from './models/weights.ts';
 import { type CacheShape, type LayerCache, layerCacheBytes } from './ops/kv-cache.ts';
 import { Runner } from './runner.ts';
+import { prepareDevice } from './self-check/prepare-device.ts';
 import { tuneModel } from './tune/tune-model.ts';
 import { EngineError } from './types.ts';
 import { type WantedFormat, WeightLoader } from './weights/loader.ts';
@@ -49,6 +50,9 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
   });
   options.onNotice(`GPU: ${adapterName(device.adapter)} through ${device.binding}: ${device.bindingReason}`);
   try {
+    const software = options.software ?? device.adapter.isSoftware;
+    options.onProgress('checking the GPU', null);
+    await prepareDevice(device, spec, config, software, options.onNotice);
     const { weights, weightBytes } = await loadWeights(
       folder,
       device,
@@ -57,7 +61,6 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
       options,
     );
     device.throwIfFailed();
-    const software = options.software ?? device.adapter.isSoftware;
     // Before the cache takes the rest of the memory.
     const tuned = await tuneModel(device, weights, {
       folder: software ? null : config.tuningFolder,
@@ -84,7 +87,7 @@ export async function loadModel(folder: string, config: EngineConfig, options: L
       caches,
       software,
       tuned,
-      dp4a: config.intActivations,
+      dp4a: config.intActivations && device.hasDp4a,
     });
     return { device, spec, plan, runner, dtype: DTYPE_OF_FORMAT[format], weightBytes };
   } catch (error) {

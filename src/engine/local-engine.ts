@@ -5,17 +5,13 @@
  * `scheduler.ts`, `runner.ts`, `host/engine-loop.ts` (who calls it).
  */
 
-import type { EngineConfig } from '../config/server-config.ts';
-import { needsNewestToken } from '../sampling/sequence-state.ts';
 import type { CreateLocalEngine, LocalEngine, StepOutput } from './host/local-engine-contract.ts';
-import { type LoadedModel, loadModel } from './load-model.ts';
-import type { MemoryPlan } from './memory-plan.ts';
+import type { LoadedModel } from './load-model.ts';
+import { loadReadyModel } from './ready-model.ts';
 import { Scheduler } from './scheduler.ts';
-import type { SchedulerOptions } from './scheduler-options.ts';
 import { StepMeter } from './step-meter.ts';
 import { StepPipeline } from './step-pipeline.ts';
 import type { EngineInfo, EngineStats, GenerateRequest } from './types.ts';
-import { warmUp } from './warm-up.ts';
 
 /** Weight of the newest step in the average of the host's time. */
 const HOST_TIME_SHARE = 0.05;
@@ -24,34 +20,13 @@ const STEPS_IN_FLIGHT = { gpu: 2, software: 1 } as const;
 
 /** Loads the model and warms it up. Throws: EngineError. */
 export const createLocalEngine: CreateLocalEngine = async (init, onProgress) => {
-  const model = await loadModel(init.modelFolder, init.config, {
+  const { model, schedulerOptions } = await loadReadyModel(init.modelFolder, init.config, {
     onProgress: (text, fraction) => onProgress({ text, fraction }),
     onNotice: (message) => console.error(message),
   });
-  const options: SchedulerOptions = {
-    numBlocks: model.plan.numBlocks,
-    blockSize: model.plan.blockSize,
-    maxModelLen: model.plan.maxModelLen,
-    maxNumSeqs: model.plan.maxNumSeqs,
-    maxNumBatchedTokens: model.plan.maxNumBatchedTokens,
-    enableChunkedPrefill: init.config.enableChunkedPrefill,
-    enablePrefixCaching: init.config.enablePrefixCaching,
-    policy: init.config.schedulingPolicy,
-    vocabSize: model.spec.vocab,
-    eosTokenIds: model.spec.eosTokenIds,
-    seed: init.config.seed,
-    swapBlocks: swapBlocks(init.config, model.plan),
-    delayFactor: init.config.schedulerDelayFactor,
-    needsNewestToken,
-  };
-  await warmUp(model, options, (text, fraction) => onProgress({ text, fraction }));
   const suited = model.device.adapter.isSoftware ? STEPS_IN_FLIGHT.software : STEPS_IN_FLIGHT.gpu;
-  return new GpuEngine(model, new Scheduler(options), init.config.stepsInFlight ?? suited);
+  return new GpuEngine(model, new Scheduler(schedulerOptions), init.config.stepsInFlight ?? suited);
 };
-
-function swapBlocks({ preemptionMode, swapSpaceGib }: EngineConfig, { kvCacheBytes, numBlocks }: MemoryPlan): number {
-  return preemptionMode === 'save' ? Math.floor((swapSpaceGib * 2 ** 30) / (kvCacheBytes / numBlocks)) : 0;
-}
 
 class GpuEngine implements LocalEngine {
   readonly info: EngineInfo;

@@ -14,6 +14,9 @@ export const fixtureFolder = (name: string) => fileURLToPath(new URL(`../fixture
 
 export const TEST_CONFIG: EngineConfig = {
   gpuBinding: (process.env.GPU_BINDING ?? 'bun-webgpu') as EngineConfig['gpuBinding'],
+  gpuSubgroups: 'auto',
+  gpuF16: 'auto',
+  gpuMatrices: 'auto',
   dtype: 'auto',
   kvCacheDtype: 'float32',
   quantization: null,

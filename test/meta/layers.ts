@@ -112,6 +112,11 @@ export const LAYERS: readonly Layer[] = [
     mayImport: ['ops', 'ops interface', 'models', 'gpu', 'shaders', ...SHAPES],
   },
   {
+    name: 'self-check',
+    files: /^src\/engine\/self-check\//,
+    mayImport: ['ops', 'ops interface', 'model spec', 'gpu', ...SHAPES],
+  },
+  {
     name: 'memory plan',
     files: /^src\/engine\/memory-plan\.ts$/,
     mayImport: ['model spec', 'ops interface', ...SHAPES],
@@ -125,7 +130,7 @@ export const LAYERS: readonly Layer[] = [
     files: /^src\/engine\/[a-z-]+\.ts$/,
     mayImport: [
       ...['core', 'batch', 'runner', 'host', 'weights', 'hub', 'models', 'blocks', 'model spec', 'sampling'],
-      ...['ops', 'ops interface', 'gpu', 'tune', 'memory plan', 'runtime', ...SHAPES],
+      ...['ops', 'ops interface', 'gpu', 'self-check', 'tune', 'memory plan', 'runtime', ...SHAPES],
     ],
   },
 ];

@@ -6,6 +6,21 @@ import { acts, noEffect, planned, plannedQuietly, section } from '../setting.ts'
 
 export const engine = section('Engine', {
   gpuBinding: acts(choice(['auto', 'bun-webgpu', 'webgpu']), 'auto', 'Which WebGPU binding drives the GPU.'),
+  gpuSubgroups: acts(
+    choice(['auto', 'off']),
+    'auto',
+    'Use subgroup operations where the GPU has them and passes a check at load.',
+  ),
+  gpuF16: acts(
+    choice(['auto', 'off']),
+    'auto',
+    'Use float16 types in kernels where the GPU has them and passes a check at load; weights in float16 need none.',
+  ),
+  gpuMatrices: acts(
+    choice(['auto', 'off']),
+    'auto',
+    'Use subgroup matrices (tensor cores) where the GPU has them and passes a check at load; they need the two above.',
+  ),
   kvCacheDtype: {
     kind: choice(['auto', 'float32', 'float16', 'bfloat16', 'int8', 'fp8', 'fp8_e4m3', 'fp8_e5m2'], {
       float: 'float32',

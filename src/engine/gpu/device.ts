@@ -7,6 +7,7 @@
 import { EngineError } from '../types.ts';
 import type { AdapterInfo, BindingName, DeviceLimits, MatrixConfig, OpenedBinding, OpenOptions } from './binding.ts';
 import type { GpuBuffer } from './buffer.ts';
+import type { Capability } from './capabilities.ts';
 import { openAdapter } from './find-adapter.ts';
 import type { Kernel } from './kernel.ts';
 import { KernelCache, type KernelSource } from './kernel-cache.ts';
@@ -50,6 +51,7 @@ export class GpuDevice {
   private readonly kernels: KernelCache;
   /** Buffers to read through that no submit uses. */
   private readonly freeStaging: GpuBuffer[] = [];
+  private readonly withheld = new Set<Capability>();
   private failure: EngineError | null = null;
   private pendingUploadBytes = 0;
   private closed = false;
@@ -92,15 +94,21 @@ export class GpuDevice {
   get limits(): DeviceLimits {
     return this.opened.limits;
   }
+  /** Whether kernels may use f16 types: they are offered and not withheld. So are the next three. */
   get hasF16(): boolean {
-    return this.opened.features.has('shader-f16');
+    return this.opened.features.has('shader-f16') && !this.withheld.has('f16');
   }
   get hasSubgroups(): boolean {
-    return this.opened.features.has('subgroups');
+    return this.opened.features.has('subgroups') && !this.withheld.has('subgroups');
   }
   /** Matrix shapes that kernels may use: those of the adapter, where everything that such a kernel needs is there. */
   get subgroupMatrixConfigs(): readonly MatrixConfig[] {
-    return this.hasF16 && this.hasSubgroups ? this.adapter.subgroupMatrixConfigs : [];
+    const areUsable = this.hasF16 && this.hasSubgroups && !this.withheld.has('matrices');
+    return areUsable ? this.adapter.subgroupMatrixConfigs : [];
+  }
+  /** Every adapter takes these instructions; a driver may get them wrong. */
+  get hasDp4a(): boolean {
+    return !this.withheld.has('dp4a');
   }
   get hasSubgroupSizeControl(): boolean {
     return this.adapter.hasSubgroupSizeControl;
@@ -115,6 +123,37 @@ export class GpuDevice {
   /** While true, steps are recorded for their kernels alone: nothing is encoded, submitted or waited for. */
   get isCollecting(): boolean {
     return this.kernels.isCollecting;
+  }
+
+  /** From now on counts as not offered. Kernels that exist already still use it. */
+  withhold(capability: Capability): void {
+    this.withheld.add(capability);
+  }
+
+  /** Gives the fault that the device reports while `run` goes on, or null; it does not count as a failure of the device. */
+  async faultOf(run: () => Promise<void>): Promise<string | null> {
+    const { device } = this.opened;
+    const kinds = ['internal', 'out-of-memory', 'validation'] as const;
+    for (const kind of kinds) device.pushErrorScope(kind);
+    let fault: string | null = null;
+    try {
+      await run();
+    } finally {
+      for (const _ of kinds) {
+        const error = await this.poppedScope();
+        fault ??= error;
+      }
+    }
+    return fault;
+  }
+
+  private async poppedScope(): Promise<string | null> {
+    try {
+      return (await this.opened.device.popErrorScope())?.message ?? null;
+    } catch {
+      // A device that is lost has its own way to say so.
+      return null;
+    }
   }
 
   /** Throws: the first fault that the device reported since it was opened. */
@@ -279,7 +318,7 @@ export class GpuDevice {
     }
   }
 
-  /** Compiles in the background what was collected. Throws: EngineError naming the kernel that does not compile. */
+  /** Compiles in the background what was collected. Throws: KernelFault naming the kernel that does not compile. */
   async compileCollected(onCompiled: (numReady: number, numAll: number) => void): Promise<void> {
     await this.kernels.compileAll(onCompiled);
     await this.reports();

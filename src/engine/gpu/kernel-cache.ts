@@ -20,6 +20,16 @@ export interface KernelSource {
   readonly layout: StructLayout | null;
 }
 
+/** A kernel does not compile. */
+export class KernelFault extends EngineError {
+  constructor(
+    readonly kernel: Kernel,
+    error: unknown,
+  ) {
+    super('gpu-error', `${kernel.label}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
 /** Kernels by entry and then by each parameter's value. */
 type KernelTree = Map<ParamValue | string | symbol, KernelTree | Kernel>;
 const LEAF = Symbol('kernel');
@@ -65,20 +75,20 @@ export class KernelCache {
 
   /**
    * Compiles what was made while collecting, several at a time. `onCompiled` is told how many are ready, and of how many.
-   * Throws: EngineError('gpu-error') naming the kernel that does not compile; what is not compiled then is forgotten.
+   * Throws: KernelFault naming the kernel that does not compile; what is not compiled then is forgotten.
    */
   async compileAll(onCompiled: (numReady: number, numAll: number) => void): Promise<void> {
     const waiting = this.kernels.filter((kernel) => !kernel.isCompiled);
     let next = 0;
     let numReady = 0;
-    let fault: EngineError | null = null;
+    let fault: KernelFault | null = null;
     const compileSome = async () => {
       for (let kernel = waiting[next++]; kernel && !fault; kernel = waiting[next++]) {
         try {
           await kernel.compileAsync();
           onCompiled(++numReady, waiting.length);
         } catch (error) {
-          fault ??= new EngineError('gpu-error', `${kernel.label}: ${error instanceof Error ? error.message : error}`);
+          fault ??= new KernelFault(kernel, error);
         }
       }
     };

@@ -41,7 +41,7 @@ export function chooseMatrixConfig(configs: readonly MatrixConfig[]): MatrixConf
     .reduce<MatrixConfig | null>((best, config) => (best && size(best) >= size(config) ? best : config), null);
 }
 
-/** Context with everything that the device offers. */
+/** Context with everything that the device offers and that is not withheld. */
 export function makeContext(
   device: GpuDevice,
   recorder: Recorder,
@@ -49,6 +49,18 @@ export function makeContext(
 ): OpContext {
   const matrix = chooseMatrixConfig(device.subgroupMatrixConfigs);
   return { device, recorder, subgroups: device.hasSubgroups, f16: device.hasF16, software, matrix };
+}
+
+/** What kernels use of the device, in words; `dp4a`: whether the model multiplies bytes. */
+export function describeCapabilities(device: GpuDevice, software: boolean, dp4a: boolean): string {
+  const matrix = software ? null : chooseMatrixConfig(device.subgroupMatrixConfigs);
+  const used = [
+    device.hasSubgroups && 'subgroups',
+    device.hasF16 && 'f16',
+    matrix && `${matrix.M}x${matrix.N}x${matrix.K} matrices`,
+    dp4a && device.hasDp4a && 'dp4a',
+  ].filter((name) => typeof name === 'string');
+  return used.length > 0 ? used.join(', ') : 'nothing beyond plain WebGPU';
 }
 
 /** Compiles (or finds) a variant of a shader. */

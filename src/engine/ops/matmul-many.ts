@@ -179,7 +179,10 @@ function weightRanges(context: OpContext, weight: Matrix, shard: MatrixShard): G
   const known = knownRanges.get(shard.buffer);
   if (known) return known;
   const { device } = context;
-  const ranges = device.createBuffer(`${shard.buffer.label} ranges`, shard.rows * 4);
+  // Nothing runs then, and a buffer that is never filled must not be kept.
+  const ranges = device.isCollecting
+    ? shard.buffer
+    : device.createBuffer(`${shard.buffer.label} ranges`, shard.rows * 4);
   let recorder = setupRecorders.get(device);
   if (!recorder) {
     recorder = new Recorder(device, 0);
@@ -193,6 +196,6 @@ function weightRanges(context: OpContext, weight: Matrix, shard: MatrixShard): G
   const values = { rows: shard.rows, chunks: paddedColumns(weight.columns) / CHUNK };
   recorder.dispatch(kernel, buffers, values, width, Math.ceil(shard.rows / width));
   recorder.submit();
-  knownRanges.set(shard.buffer, ranges);
+  if (!device.isCollecting) knownRanges.set(shard.buffer, ranges);
   return ranges;
 }

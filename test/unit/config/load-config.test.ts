@@ -88,6 +88,9 @@ test('the defaults', () => {
     },
     engine: {
       gpuBinding: 'auto',
+      gpuSubgroups: 'auto',
+      gpuF16: 'auto',
+      gpuMatrices: 'auto',
       dtype: 'auto',
       kvCacheDtype: 'auto',
       quantization: null,

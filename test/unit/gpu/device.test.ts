@@ -235,6 +235,34 @@ describe('device', () => {
     next.close();
   });
 
+  gpuTest('a fault that is waited for is told, and does no harm', async (device) => {
+    const own = await openAnother(device);
+    const y = own.createBuffer('y', 16);
+    const fault = await own.faultOf(async () => {
+      const encoder = own.opened.device.createCommandEncoder({ label: 'copy beyond the end' });
+      encoder.copyBufferToBuffer(y.raw, 0, y.raw, 0, 64);
+      own.opened.submit(encoder, []);
+    });
+    expect(fault).toContain('copy beyond the end');
+    expect(await own.faultOf(() => own.flush())).toBeNull();
+    await expect(own.faultOf(() => Promise.reject(new Error('of the test')))).rejects.toThrow('of the test');
+    await own.flush();
+    const lost = own.faultOf(async () => {
+      own.opened.device.destroy();
+      await own.flush();
+    });
+    await expect(lost).rejects.toMatchObject({ code: 'device-lost' });
+  });
+
+  gpuTest('what is withheld is not offered, nor what needs it', async (device) => {
+    const own = await openAnother(device);
+    own.withhold('subgroups');
+    own.withhold('dp4a');
+    expect([own.hasSubgroups, own.hasF16, own.hasDp4a]).toEqual([false, device.hasF16, false]);
+    expect(own.subgroupMatrixConfigs).toEqual([]);
+    own.close();
+  });
+
   gpuTest('buffers beyond the limits are refused with their name', async (device) => {
     expect(() => device.createBuffer('huge', device.limits.maxBufferSize + 16)).toThrow(/huge: \d+ bytes exceed/);
     expect(await device.tryCreateBuffer('huge', device.limits.maxBufferSize + 16)).toBeNull();

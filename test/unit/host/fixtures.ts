@@ -30,6 +30,9 @@ export function makeInit(extra: Readonly<Record<string, unknown>> = {}): EngineI
     modelFolder: '/nowhere',
     config: {
       gpuBinding: 'auto',
+      gpuSubgroups: 'auto',
+      gpuF16: 'auto',
+      gpuMatrices: 'auto',
       dtype: 'auto',
       kvCacheDtype: 'auto',
       quantization: null,
