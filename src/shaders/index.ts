@@ -11,6 +11,9 @@ import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
 import blocks from './include/blocks.wgsl' with { type: 'text' };
 import dp4a from './include/dp4a.wgsl' with { type: 'text' };
+import gemvSums from './include/gemv-sums.wgsl' with { type: 'text' };
+import gemvSumsQuantised from './include/gemv-sums-quantised.wgsl' with { type: 'text' };
+import gemvSumsStaged from './include/gemv-sums-staged.wgsl' with { type: 'text' };
 import kept from './include/kept.wgsl' with { type: 'text' };
 import kv from './include/kv.wgsl' with { type: 'text' };
 import kvLoad from './include/kv-load.wgsl' with { type: 'text' };
@@ -92,6 +95,9 @@ export const shaderSources = {
   'logprobs-top.wgsl': logprobsTop,
   'matmul.wgsl': matmul,
   'matmul-weights.wgsl': matmulWeights,
+  'gemv-sums.wgsl': gemvSums,
+  'gemv-sums-quantised.wgsl': gemvSumsQuantised,
+  'gemv-sums-staged.wgsl': gemvSumsStaged,
   'matmul-sums.wgsl': matmulSums,
   'matmul-output.wgsl': matmulOutput,
   'matmul-part.wgsl': matmulPart,

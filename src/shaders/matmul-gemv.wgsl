@@ -1,7 +1,8 @@
 // Matrix product for 1 to COLS rows of x at a time; formula and bindings: include/matmul.wgsl.
 //
-// One workgroup gives ROWS outputs for all COLS rows of x; its invocations stride over k in chunks of 8 elements,
-// so that neighbours load neighbouring 16 bytes and each weight is read once for the whole batch.
+// One workgroup gives ROWS outputs for all COLS rows of x; its invocations stride over k in chunks of 8 elements (LOAD chunks: see
+// gemv-sums-staged.wgsl), so that neighbours load neighbouring 16 bytes and each weight is read once for the whole batch. The fewer outputs
+// a matrix has, the fewer of them and the more invocations a workgroup should have: k is then split among more lanes, and no part idles.
 // NORM folds the rms norm of x in: the sums of squares are taken in the same pass, and each output is scaled at its end.
 // Source: the multi-column matrix-vector kernels of ggml's WebGPU backend, with the partial sums kept in named registers.
 #param WG: u32
@@ -12,6 +13,19 @@
 #if SUBGROUPS
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
+#endif
+
+#if !DP4A
+#param UNROLL: u32
+#if LOAD > 1
+// Of one row of x. Units: vec4.
+const STAGED: u32 = WG * UNROLL * LOAD * 2u;
+var<workgroup> staged: array<vec4f, COLS * STAGED>;
+
+fn permuted(place: u32) -> u32 {
+  return place ^ ((place >> 3u) & 7u);
+}
+#endif
 #endif
 
 const OUTPUTS: u32 = ROWS * COLS;
@@ -26,9 +40,13 @@ const PARTS: u32 = WG / 4u;
 const PARTS: u32 = WG;
 #endif
 #if NORM
-var<workgroup> parts: array<f32, (SUMS + COLS) * PARTS>;
+const ALL_PARTS: u32 = (SUMS + COLS) * PARTS;
 #else
-var<workgroup> parts: array<f32, SUMS * PARTS>;
+const ALL_PARTS: u32 = SUMS * PARTS;
+#endif
+var<workgroup> parts: array<f32, ALL_PARTS>;
+#if !SUBGROUPS
+const MIN_PARTS: u32 = 8u;
 #endif
 
 fn finish(index: u32, num_parts: u32) -> f32 {
@@ -60,9 +78,13 @@ fn main(
 #unroll m COLS
   let x$m = (params.x_row + min($mu, params.rows - 1u)) * params.x_stride;
 #end
+#if DP4A
   let first_chunk = lane;
   let chunk_step = WG;
 #include "matmul-sums.wgsl"
+#else
+#include "gemv-sums.wgsl"
+#endif
 #if SUBGROUPS
   let part = lane / subgroup_width;
   let is_first = lane % subgroup_width == 0u;
@@ -94,7 +116,6 @@ fn main(
 #end
 #endif
 #else
-  let num_parts = WG;
 #unroll r ROWS
 #unroll m COLS
   parts[($ru * COLS + $mu) * PARTS + lane] = sum$r_$m;
@@ -108,6 +129,16 @@ fn main(
   parts[(SUMS + $mu) * PARTS + lane] = squares$m;
 #end
 #endif
+  // Halved until few are left, so that no lane adds up hundreds.
+  for (var half = WG / 2u; half >= MIN_PARTS; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) {
+      for (var i = lane; i < ALL_PARTS; i += PARTS) {
+        parts[i] += parts[i + half];
+      }
+    }
+  }
+  let num_parts = MIN_PARTS;
 #endif
   workgroupBarrier();
   for (var output = lane; output < OUTPUTS; output += WG) {

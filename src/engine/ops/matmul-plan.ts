@@ -2,10 +2,13 @@
  * Which kernel computes a matrix product, and in what tiles: pure arithmetic over the shape and what the adapter offers.
  *
  * Few rows go to the matrix-vector kernel, more to tiles in registers, or to subgroup matrices where the adapter has them; adapters
- * that compute on the CPU have a kernel of their own. Owns every size that this takes. Next: `matmul.ts` and `matmul-many.ts`, which record.
+ * that compute on the CPU have a kernel of their own. Owns every size that this takes, but for those in `gemv-plan.ts`.
+ * Next: `matmul.ts` and `matmul-many.ts`, which record.
  */
 import type { MatrixConfig } from '../gpu/binding.ts';
+import { planGemv } from './gemv-plan.ts';
 import { CHUNK, type MatrixFormat, paddedColumns } from './tensor.ts';
+import type { GemvSizes } from './tuned-plans.ts';
 
 /** One product: `rows` of x times a matrix [n, columns], or two of them with `gated`. */
 export interface MatmulShape {
@@ -57,7 +60,7 @@ export interface MatrixPlan {
 export type ManyRowsPlan = TilePlan | MatrixPlan;
 
 export type MatmulPlan =
-  | { readonly kind: 'gemv'; readonly wg: number; readonly rows: number; readonly cols: number }
+  | ({ readonly kind: 'gemv'; readonly cols: number } & GemvSizes)
   | { readonly kind: 'rows'; readonly wg: number; readonly rows: number; readonly cols: number }
   | ManyRowsPlan;
 
@@ -95,13 +98,13 @@ const MAX_SUMS_PER_LANE = 128;
 
 /** Picks the kernel for a shape. */
 export function planMatmul(shape: MatmulShape, adapter: MatmulAdapter): MatmulPlan {
-  const { rows, columns, gated } = shape;
+  const { rows, gated } = shape;
   let cols = 1;
   while (cols < rows && cols < MAX_GEMV_ROWS) cols *= 2;
   // A block of 4 x 4 sums is what a CPU's registers hold.
   if (adapter.software) return { kind: 'rows', wg: 8, rows: gated ? 2 : 4, cols: Math.min(cols, 4) };
   if (rows > MAX_GEMV_ROWS) return planMatrix(shape, adapter) ?? planTile(shape, adapter);
-  return { kind: 'gemv', wg: columns <= 32 * CHUNK ? 32 : 64, rows: gated && cols === 16 ? 2 : 4, cols };
+  return { kind: 'gemv', cols, ...planGemv({ ...shape, cols }, adapter.workgroupBytes) };
 }
 
 /** Rows and outputs of one workgroup's tile. */

@@ -8,6 +8,7 @@
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { ParamValue } from '../gpu/preprocess.ts';
 import { type OpContext, variant } from './context.ts';
+import { gemvBytes } from './gemv-plan.ts';
 import { recordByBytes, takesBytes } from './matmul-dp4a.ts';
 import { recordManyRows, weightParams } from './matmul-many.ts';
 import { matmulParams } from './matmul-params.ts';
@@ -64,11 +65,6 @@ export interface GatedMatmulArgs {
   readonly numRows: number;
 }
 
-/** Workgroup memory of the matrix-vector kernel without subgroups, as matmul-gemv.wgsl declares it. */
-function gemvBytes(plan: MatmulPlan & { kind: 'gemv' }, gated: boolean, norm: boolean): number {
-  return (plan.rows * (gated ? 2 : 1) + (norm ? 1 : 0)) * plan.cols * plan.wg * 4;
-}
-
 /**
  * Whether the product takes the rms norm of x along. Where it does not, the norm is an op of its own: a tile would
  * need the row's scale before its first output is done, and on a CPU the products of every block of outputs cost more than one pass.
@@ -78,7 +74,8 @@ export function foldsNorm(context: OpContext, weight: Matrix, numRows: number, g
   if (takesBytes(context, weight)) return true;
   const plan = planFor(context, weight, numRows, gated);
   if (plan.kind !== 'gemv') return false;
-  return context.subgroups || gemvBytes(plan, gated, true) <= context.device.limits.maxComputeWorkgroupStorageSize;
+  const bytes = gemvBytes(plan, { gated, cols: plan.cols }, context.subgroups);
+  return bytes <= context.device.limits.maxComputeWorkgroupStorageSize;
 }
 
 /** Records y[t] = weight x[t] (+ bias) (+ y[t]) for `numRows` rows. Shapes: x [T, K], weight [N, K], y [T, N]. */
@@ -141,9 +138,9 @@ interface Recording {
 }
 
 /**
- * Chunks of weights in one load. Tiles are staged chunk by chunk. Lanes side by side each need their own part of x, and the farther
- * apart these lie, the more lines of the cache one load of x touches: so a lane takes no more than the eight elements that
- * a load of bf16 has. A CPU's kernel reads the same x in all lanes, and gains from fewer loads.
+ * Chunks of weights in one load, where nothing was measured. Tiles are staged chunk by chunk. Lanes side by side each need their own part
+ * of x, and the farther apart these lie, the more lines of the cache one load of x touches: so a lane takes no more than the eight elements
+ * that a load of bf16 has. A CPU's kernel reads the same x in all lanes, and gains from fewer loads.
  */
 export function loadChunks(format: MatrixFormat, kind: MatmulPlan['kind']): number {
   if (kind !== 'rows' || !isQuantised(format)) return 1;
@@ -196,7 +193,7 @@ function withTunedSizes({ tuned }: OpContext, plan: MatmulPlan, weight: Matrix, 
   if (plan.kind !== 'gemv' || tuned === undefined) return plan;
   const kind = gated ? 'gated-gemv' : 'gemv';
   const sizes = tuned.lookup(kind, weight.format, weight.rows, weight.columns, plan.cols);
-  return sizes ? { ...plan, wg: sizes.wg, rows: sizes.rows } : plan;
+  return sizes ? { ...plan, ...sizes } : plan;
 }
 
 /** A kernel unpacks both matrices of a pair alike. */
@@ -241,13 +238,16 @@ function record(context: OpContext, what: Recording): void {
     ...weightParams(context, weight),
     ...epilogueParams(what),
     NORM: what.norm !== null,
-    LOAD: loadChunks(weight.format, plan.kind),
+    LOAD: plan.kind === 'gemv' ? plan.load : loadChunks(weight.format, plan.kind),
     DP4A: false,
     WG: plan.wg,
     ROWS: plan.rows,
     COLS: plan.cols,
   };
-  if (plan.kind === 'gemv') shaderParams.SUBGROUPS = context.subgroups;
+  if (plan.kind === 'gemv') {
+    shaderParams.SUBGROUPS = context.subgroups;
+    shaderParams.UNROLL = plan.unroll;
+  }
   const kernel = variant(
     context,
     plan.kind === 'gemv' ? 'matmul-gemv.wgsl' : 'matmul-rows.wgsl',

@@ -13,6 +13,10 @@ export interface GemvSizes {
   readonly wg: number;
   /** Rows of the weights, that is outputs, of a workgroup. */
   readonly rows: number;
+  /** Steps along k whose weights are loaded before the first is used: 1, 2 or 4. */
+  readonly unroll: number;
+  /** Chunks of weights in one load: 1, or with quantised formats what 16 bytes hold. */
+  readonly load: number;
 }
 
 export interface TunedPlans {

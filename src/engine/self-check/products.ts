@@ -76,7 +76,7 @@ export function normCase(bench: Workbench, { hidden, normEps: eps }: CheckedMode
 
 /** One row times bf16 weights, with the norm of the row folded in where the kernel does that. */
 export function vectorCase(bench: Workbench, { normEps: eps }: CheckedModel): CheckCase {
-  const [n, columns] = [70, 520];
+  const [n, columns] = [70, 1096];
   const values = numbers(3, columns);
   const weights = asBf16(numbers(4, n * columns));
   const normWeights = numbers(5, columns);

@@ -5,19 +5,25 @@
  * matrix alone would stay in the adapter's cache. Next: `autotune.ts` (who times them).
  */
 import type { LayerWeights, ModelWeights } from '../models/weights.ts';
-import { type Matrix, rowBytes } from '../ops/tensor.ts';
+import { type Matrix, type MatrixFormat, rowBytes, type Vector } from '../ops/tensor.ts';
 import type { TunedKind } from '../ops/tuned-plans.ts';
 
-/** One product of one layer: a matrix, or the two of a gated pair. */
+/** One product of one layer: a matrix, or the two of a gated pair, and what a step does along with it. */
 export interface TunableProduct {
   readonly weight: Matrix;
   readonly second: Matrix | null;
+  readonly bias: Vector | null;
+  readonly secondBias: Vector | null;
+  /** Takes the norm before it along, where the kernel can. */
+  readonly hasNorm: boolean;
+  /** Adds to the residual. */
+  readonly accumulates: boolean;
 }
 
 /** Products of one shape. */
 export interface TunableShape {
   readonly kind: TunedKind;
-  readonly format: string;
+  readonly format: MatrixFormat;
   /** Shapes: each matrix is [n, k]. */
   readonly n: number;
   readonly k: number;
@@ -29,7 +35,7 @@ export interface TunableShape {
 /** The shapes of a model, those that take most of a step's time first. */
 export function modelShapes({ layers, head }: ModelWeights): TunableShape[] {
   const shapes = new Map<string, TunableShape & { products: TunableProduct[] }>();
-  for (const product of [...layers.flatMap(productsOf), { weight: head, second: null }]) {
+  for (const product of [...layers.flatMap(productsOf), { ...PLAIN, weight: head }]) {
     const { weight, second } = product;
     const kind = second ? 'gated-gemv' : 'gemv';
     const { format, rows: n, columns: k } = weight;
@@ -43,12 +49,26 @@ export function modelShapes({ layers, head }: ModelWeights): TunableShape[] {
   return [...shapes.values()].toSorted((a, b) => total(b) - total(a));
 }
 
-/** Experts have kernels of their own, see `ops/moe-matmul.ts`. */
-function productsOf({ qkv, o, ffn }: LayerWeights): TunableProduct[] {
-  const single = (weight: Matrix): TunableProduct => ({ weight, second: null });
-  const dense = ffn.kind === 'dense' ? ffn : ffn.shared;
-  const products = [single(qkv), single(o)];
-  if (ffn.kind === 'moe') products.push(single(ffn.router));
-  if (dense) products.push({ weight: dense.gate, second: dense.up }, single(dense.down));
+const PLAIN = { second: null, bias: null, secondBias: null, hasNorm: false, accumulates: false };
+
+/** As `models/decoder.ts` records them. Experts have kernels of their own, see `ops/moe-matmul.ts`. */
+function productsOf({ qkv, qkvBias, o, oBias, ffn }: LayerWeights): TunableProduct[] {
+  const products: TunableProduct[] = [
+    { ...PLAIN, weight: qkv, bias: qkvBias, hasNorm: true },
+    { ...PLAIN, weight: o, bias: oBias, accumulates: true },
+  ];
+  if (ffn.kind === 'dense') {
+    const { gate, gateBias, up, upBias, down, downBias } = ffn;
+    products.push(
+      { ...PLAIN, weight: gate, second: up, bias: gateBias, secondBias: upBias, hasNorm: true },
+      { ...PLAIN, weight: down, bias: downBias, accumulates: true },
+    );
+    return products;
+  }
+  products.push({ ...PLAIN, weight: ffn.router, hasNorm: true });
+  if (ffn.shared) {
+    const { gate, up, down } = ffn.shared;
+    products.push({ ...PLAIN, weight: gate, second: up, hasNorm: true }, { ...PLAIN, weight: down });
+  }
   return products;
 }

@@ -4,12 +4,13 @@
  * Owns the form and the check of what comes from outside: a file may be of another version, cut off or edited.
  * Next: `tuning-file.ts` (where it is kept), `autotune.ts` (who fills it).
  */
+import type { MatrixFormat } from '../ops/tensor.ts';
 import type { GemvSizes, TunedKind, TunedPlans } from '../ops/tuned-plans.ts';
 
 /** One measured shape. */
 export interface TunedEntry {
   readonly kind: TunedKind;
-  readonly format: string;
+  readonly format: MatrixFormat;
   /** Shapes: the matrix is [n, k]. */
   readonly n: number;
   readonly k: number;
@@ -20,6 +21,7 @@ export interface TunedEntry {
 }
 
 const KINDS: ReadonlySet<string> = new Set<TunedKind>(['gemv', 'gated-gemv']);
+const FORMATS: ReadonlySet<string> = new Set<MatrixFormat>(['f32', 'bf16', 'f16', 'int8', 'int4']);
 
 /** Sizes by shape. */
 export class TunedTable implements TunedPlans {
@@ -57,12 +59,12 @@ export function readEntries(value: unknown, isUsable: (entry: TunedEntry) => boo
 function isEntry(value: unknown): value is TunedEntry {
   if (typeof value !== 'object' || value === null) return false;
   const { kind, format, n, k, rows, sizes } = value as Record<string, unknown>;
-  if (typeof kind !== 'string' || !KINDS.has(kind) || typeof format !== 'string') return false;
+  if (typeof kind !== 'string' || !KINDS.has(kind) || typeof format !== 'string' || !FORMATS.has(format)) return false;
   if (![n, k, rows].every(isCount)) return false;
   if (sizes === null) return true;
   if (typeof sizes !== 'object') return false;
-  const { wg, rows: outputs } = sizes as Record<string, unknown>;
-  return isCount(wg) && isCount(outputs);
+  const { wg, rows: outputs, unroll, load } = sizes as Record<string, unknown>;
+  return [wg, outputs, unroll, load].every(isCount);
 }
 
 function isCount(value: unknown): boolean {

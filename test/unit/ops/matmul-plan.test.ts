@@ -53,6 +53,44 @@ describe('kernel', () => {
   });
 });
 
+describe('sizes of the matrix-vector kernel', () => {
+  /** Workgroup size, rows and unroll. */
+  const sizes = (what: MatmulShape, adapter: Partial<MatmulAdapter> = {}): number[] => {
+    const got = plan(what, adapter);
+    if (got.kind !== 'gemv') throw new Error(got.kind);
+    expect(got.load).toBe(1);
+    return [got.wg, got.rows, got.unroll];
+  };
+
+  test('128 bytes of weights are on their way to each lane, as far as its share of k goes', () => {
+    const wide = (rest: Partial<MatmulShape> = {}) => sizes(shape(1, 65536, 4096, rest));
+    expect(wide()).toEqual([64, 4, 2]);
+    expect(wide({ gated: true })).toEqual([64, 4, 1]);
+    expect(wide({ format: 'f32' })).toEqual([64, 4, 1]);
+    expect(wide({ format: 'int8' })).toEqual([64, 4, 4]);
+    expect(wide({ format: 'int4', gated: true })).toEqual([64, 4, 4]);
+    expect(sizes(shape(1, 65536, 256))).toEqual([32, 4, 1]);
+    expect(sizes(shape(1, 65536, 1000, { format: 'int4' }))).toEqual([64, 4, 1]);
+    expect(sizes(shape(8, 65536, 4096))).toEqual([64, 4, 1]);
+  });
+
+  test('few outputs get fewer rows and more lanes each', () => {
+    expect(sizes(shape(1, 4096, 4096))).toEqual([64, 4, 2]);
+    expect(sizes(shape(1, 2048, 2048))).toEqual([128, 4, 2]);
+    expect(sizes(shape(1, 1024, 4096))).toEqual([256, 4, 2]);
+    expect(sizes(shape(1, 512, 8192))).toEqual([256, 2, 4]);
+    expect(sizes(shape(1, 256, 2048))).toEqual([128, 1, 2]);
+    expect(sizes(shape(1, 100, 4096))).toEqual([256, 1, 2]);
+  });
+
+  test('several rows of x keep outputs together, and workgroup memory bounds the lanes', () => {
+    expect(sizes(shape(2, 512, 8192)).slice(0, 2)).toEqual([256, 2]);
+    expect(sizes(shape(4, 100, 8192)).slice(0, 2)).toEqual([64, 4]);
+    expect(sizes(shape(16, 100, 8192, { gated: true })).slice(0, 2)).toEqual([64, 2]);
+    expect(sizes(shape(1, 1024, 4096, { gated: true }), { workgroupBytes: 16384 })[0]).toBe(128);
+  });
+});
+
 describe('tiles', () => {
   test('up to 64 rows are one tile; more take the largest that still gives enough workgroups', () => {
     const wide = 128 * 64;
