@@ -152,7 +152,7 @@ function makeScheduler({ plan, spec }: DrivenModel, maxNumBatchedTokens: number)
       enablePrefixCaching: false,
       policy: 'fcfs',
       seed: 0,
-      needsNewestToken: () => false,
+      maxUnknownTokens: () => Number.POSITIVE_INFINITY,
     },
   });
 }

@@ -5,7 +5,7 @@
  * device. Next: `load-model.ts`, `warm-up.ts`, `local-engine.ts` (who calls it).
  */
 import type { EngineConfig } from '../config/server-config.ts';
-import { needsNewestToken } from '../sampling/sequence-state.ts';
+import { maxUnknownTokens } from '../sampling/sequence-state.ts';
 import { adapterName } from './gpu/binding.ts';
 import { type Capability, capabilityOf } from './gpu/capabilities.ts';
 import { KernelFault } from './gpu/kernel-cache.ts';
@@ -62,7 +62,7 @@ function schedulerOptionsOf({ plan, spec }: LoadedModel, config: EngineConfig): 
     seed: config.seed,
     swapBlocks: swapBlocks(config, plan),
     delayFactor: config.schedulerDelayFactor,
-    needsNewestToken,
+    maxUnknownTokens,
   };
 }
 

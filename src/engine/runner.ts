@@ -75,7 +75,7 @@ export class Runner {
   constructor(parts: RunnerParts) {
     const { device, spec, plan, shape } = parts;
     const blocksPerSequence = Math.ceil(plan.maxModelLen / plan.blockSize);
-    const arrayWords = plan.maxNumBatchedTokens * 16 + plan.maxNumSeqs * (blocksPerSequence + 64);
+    const arrayWords = plan.maxNumBatchedTokens * 16 + plan.maxNumSeqs * (blocksPerSequence + 128);
     const recorder = new Recorder(device, arrayWords * 4);
     const widest = Math.max(spec.hidden, spec.ffn, spec.heads * spec.headDim);
     const rows = Math.max(plan.maxNumBatchedTokens, plan.maxNumSeqs);
@@ -142,6 +142,7 @@ export class Runner {
       };
     } catch (error) {
       recorder.reset();
+      this.preparer.forgetGpu();
       throw error;
     }
   }
@@ -164,6 +165,7 @@ export class Runner {
       return { sampled: await this.sample(plan, logits)(), scored };
     } catch (error) {
       recorder.reset();
+      this.preparer.forgetGpu();
       throw error;
     }
   }

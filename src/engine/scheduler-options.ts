@@ -31,8 +31,8 @@ export interface SchedulerOptions {
   readonly swapBlocks?: number;
   /** While others run, new ones wait until the oldest has waited this many times the last step with a prompt; absent or 0 = never. */
   readonly delayFactor?: number;
-  /** Whether sampling with these parameters looks at the tokens before, so that no step can be planned ahead. Absent = it always does. */
-  readonly needsNewestToken?: (params: SamplingParams) => boolean;
+  /** How many of its newest tokens may be unknown when a sequence's next one is planned, by its parameters. Absent = 0 for all. */
+  readonly maxUnknownTokens?: (params: SamplingParams) => number;
 }
 
 /** The options, made consistent. Throws: RangeError where clipping cannot do that. */

@@ -61,8 +61,8 @@ export class Scheduler {
   private readonly running: SequenceQueue;
   /** Oldest first. */
   private readonly inFlight: StepPlan[] = [];
-  /** Whether a step can be planned after the newest one in flight. */
-  private allowsNext = true;
+  /** Whether the newest step in flight scores a prompt. */
+  private isScoring = false;
   /** Slots of no running sequence. */
   private readonly freeSlots: number[] = [];
   private numArrivals = 0;
@@ -94,10 +94,13 @@ export class Scheduler {
 
   /**
    * Whether {@link plan} may be called now: always without a step in flight; otherwise not while one scores a prompt (it takes several
-   * submits, with the room that others need), and not while one samples a token that the host must see before the next.
+   * submits, with the room that others need), and not while they sample more tokens of a sequence than may be unknown when its next is planned.
    */
   get canPlan(): boolean {
-    return this.inFlight.length === 0 || this.allowsNext;
+    if (this.inFlight.length === 0) return true;
+    if (this.isScoring) return false;
+    for (const sequence of this.running.items) if (sequence.isAwaited) return false;
+    return true;
   }
 
   get stats(): SchedulerStats {
@@ -128,7 +131,7 @@ export class Scheduler {
       arrivalMs: nowMs,
       maxTokens: Math.min(request.params.maxTokens, this.options.maxModelLen - request.promptTokenIds.length),
       seed: drawSeed(this.options.seed, this.numArrivals),
-      needsNewestToken: this.options.needsNewestToken?.(request.params) ?? true,
+      maxUnknownTokens: this.options.maxUnknownTokens?.(request.params) ?? 0,
     });
     this.numArrivals++;
     this.live.set(sequence.id, sequence);
@@ -162,7 +165,7 @@ export class Scheduler {
     const toRestore: BlockMove[] = [];
     let budget = maxNumBatchedTokens;
     let numSamples = 0;
-    let allowsNext = true;
+    let scores = false;
     const schedule = (sequence: Sequence, numTokens: number) => {
       const remaining = sequence.numRemaining;
       const start = sequence.numComputedTokens;
@@ -170,11 +173,10 @@ export class Scheduler {
       (remaining === 1 ? decodes : prefills).push({ sequence, start, numTokens, samples });
       sequence.numComputedTokens = start + numTokens;
       budget -= numTokens;
-      if (sequence.numRowsToScoreIn(start, numTokens) > 0) allowsNext = false;
+      if (sequence.numRowsToScoreIn(start, numTokens) > 0) scores = true;
       if (!samples) return;
       sequence.numPending++;
       numSamples++;
-      if (sequence.needsNewestToken) allowsNext = false;
     };
 
     // The queue is in order of rank and shrinks from its end: whoever is preempted here has not been scheduled yet.
@@ -205,7 +207,7 @@ export class Scheduler {
       toSave.length = 0;
     } else {
       this.inFlight.push(plan);
-      this.allowsNext = allowsNext;
+      this.isScoring = scores;
     }
     return plan;
   }

@@ -33,8 +33,8 @@ export interface SequenceSettings {
   readonly maxTokens: number;
   /** Used when the request names none. */
   readonly seed: Seed;
-  /** See {@link Sequence.needsNewestToken}. */
-  readonly needsNewestToken: boolean;
+  /** See {@link Sequence.maxUnknownTokens}. */
+  readonly maxUnknownTokens: number;
 }
 
 /** The state of one request. Mutates: by {@link Scheduler} alone. */
@@ -49,8 +49,8 @@ export class Sequence {
   readonly seed: Seed;
   /** Sequences share cached prefixes only when this is the same. */
   readonly cacheSalt: string;
-  /** True when its next token depends on what the host makes of the newest one: no step can be planned before that one is known. */
-  readonly needsNewestToken: boolean;
+  /** So many of its newest tokens may be unknown when its next one is planned, because the host need not look at them. Limits: 0 to infinity. */
+  readonly maxUnknownTokens: number;
   /** Sampled tokens, oldest first. */
   readonly outputIds: number[] = [];
   /** Blocks in order of position: token p lies in `blockTable[floor(p / blockSize)]`. */
@@ -82,7 +82,7 @@ export class Sequence {
     this.maxTokens = settings.maxTokens;
     this.seed = request.params.seed ?? settings.seed;
     this.cacheSalt = request.cacheSalt ?? '';
-    this.needsNewestToken = settings.needsNewestToken;
+    this.maxUnknownTokens = settings.maxUnknownTokens;
   }
 
   /** Prompt and output, as far as known. */
@@ -103,6 +103,11 @@ export class Sequence {
   /** True when the steps in flight bring it to its limit: none is planned beyond that. */
   get isPlannedOut(): boolean {
     return this.outputIds.length + this.numPending >= this.maxTokens;
+  }
+
+  /** True while too little of it is known to plan its next token. */
+  get isAwaited(): boolean {
+    return this.numPending > this.maxUnknownTokens && !this.isPlannedOut;
   }
 
   /** Rows of the prompt that score its next token; 0 unless the request asks for it. */

@@ -2,7 +2,8 @@
  * Penalties on tokens that occurred: repetition over prompt and output, frequency and presence over the output alone.
  *
  * Owns how far a sequence has been counted, so that a step looks only at tokens that are new to it, however long the context. Where the
- * penalties look back only so far, what leaves that window is uncounted. Next: `edit-table.ts`.
+ * penalties look back only so far, what leaves that window is uncounted. What a count costs the GPU works out: it may have one token more
+ * than the host knows. Next: `edit-table.ts`; `shaders/sample-edit.wgsl`.
  */
 import type { SamplingParams } from '../engine/types.ts';
 import type { EditTable } from './edit-table.ts';
@@ -10,62 +11,39 @@ import { type SampleSource, tokenAt } from './source.ts';
 
 export function hasPenalties(params: SamplingParams): boolean {
   if (params.extras?.repeatLastN === 0) return false;
-  return params.repetitionPenalty !== 1 || countsOutput(params);
+  return params.repetitionPenalty !== 1 || params.frequencyPenalty !== 0 || params.presencePenalty !== 0;
 }
 
-function countsOutput(params: SamplingParams): boolean {
-  return params.frequencyPenalty !== 0 || params.presencePenalty !== 0;
-}
-
-/** Keeps the penalties of one sequence up to date. */
+/** Keeps the counts of one sequence up to date. */
 export class Penalties {
   private isPromptSeen = false;
   private numOutputsSeen = 0;
   /** Position of the first token that is still counted. */
   private windowStart = 0;
-  /** How often each token stands in the window; kept only where there is one. */
-  private readonly inWindow = new Map<number, number>();
 
-  /** Enters the tokens that came since the last call. Mutates: table. */
-  update(table: EditTable, source: SampleSource): void {
+  /**
+   * Enters the tokens that came since the last call. `numOutputs`: tokens that come before the one to sample; one more than is known where
+   * the newest is still to come, and then the GPU counts that one.
+   * Throws: Error where more than one is not known. Mutates: table.
+   */
+  update(table: EditTable, source: SampleSource, numOutputs: number): void {
     const { promptIds, outputIds, params } = source;
+    if (numOutputs > outputIds.length + 1) throw new Error('penalties need all tokens but the newest');
     const lastN = params.extras?.repeatLastN ?? -1;
-    const isWindowed = lastN >= 0;
-    const { repetitionPenalty, frequencyPenalty, presencePenalty } = params;
-    const repeats = repetitionPenalty !== 1;
-    const counts = countsOutput(params);
-    const total = promptIds.length + outputIds.length;
-    const start = isWindowed ? Math.max(0, total - lastN) : 0;
-    if (repeats && !this.isPromptSeen) {
-      for (let i = start; i < promptIds.length; i++) {
-        table.setRepetition(promptIds[i] as number, repetitionPenalty);
-        if (isWindowed) this.countInWindow(promptIds[i] as number, 1);
-      }
-    }
+    const countsPrompt = params.repetitionPenalty !== 1;
+    const start = lastN >= 0 ? Math.max(0, promptIds.length + numOutputs - lastN) : 0;
     if (!this.isPromptSeen) {
       this.isPromptSeen = true;
       this.windowStart = start;
       this.numOutputsSeen = Math.max(0, start - promptIds.length);
+      if (countsPrompt) for (let i = start; i < promptIds.length; i++) table.count(promptIds[i] as number, false);
     }
     for (; this.numOutputsSeen < outputIds.length; this.numOutputsSeen++) {
-      const tokenId = outputIds[this.numOutputsSeen] as number;
-      if (repeats) table.setRepetition(tokenId, repetitionPenalty);
-      if (repeats && isWindowed) this.countInWindow(tokenId, 1);
-      if (counts) table.countOutput(tokenId, frequencyPenalty, presencePenalty);
+      table.count(outputIds[this.numOutputsSeen] as number, true);
     }
     for (; this.windowStart < start; this.windowStart++) {
-      const tokenId = tokenAt(source, this.windowStart);
-      if (repeats && this.countInWindow(tokenId, -1) === 0) table.setRepetition(tokenId, 1);
-      if (counts && this.windowStart >= promptIds.length) {
-        table.countOutput(tokenId, frequencyPenalty, presencePenalty, -1);
-      }
+      const isOutput = this.windowStart >= promptIds.length;
+      if (isOutput || countsPrompt) table.count(tokenAt(source, this.windowStart), isOutput, -1);
     }
-  }
-
-  private countInWindow(tokenId: number, change: number): number {
-    const count = (this.inWindow.get(tokenId) ?? 0) + change;
-    if (count === 0) this.inWindow.delete(tokenId);
-    else this.inWindow.set(tokenId, count);
-    return count;
   }
 }

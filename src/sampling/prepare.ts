@@ -7,10 +7,10 @@
 import { maxTopLogprobs } from '../engine/types.ts';
 import { maskWords } from './allowed.ts';
 import { collectBans } from './bans.ts';
-import { BAN, EDIT_WORDS, writeEdit } from './edit-table.ts';
 import { needsEdits, SequenceState } from './sequence-state.ts';
 import type { SampleSource } from './source.ts';
 import { Stages } from './stages.ts';
+import { StepEdits } from './step-edits.ts';
 import { NO_MIN_P, truncationOf } from './truncation.ts';
 
 /** The arrays of the step prepared last; see `SampleBatch` in the op for shapes. Limits: arrays may be longer, the counts rule. */
@@ -25,10 +25,7 @@ export class PreparedSamples {
   seedHigh = new Uint32Array(0);
   counter = new Uint32Array(0);
   numLogprobs = new Int32Array(0);
-  editStart = new Uint32Array(1);
-  numEdits = 0;
-  maxEdits = 0;
-  edits = new Uint32Array(0);
+  readonly edits = new StepEdits();
   numMasks = 0;
   maskRows = new Uint32Array(0);
   masks = new Uint32Array(0);
@@ -43,12 +40,9 @@ export class PreparedSamples {
 /** Prepares steps of one model. Not for two steps at once: each call reuses the arrays of the last. */
 export class SamplingPreparer {
   private readonly out = new PreparedSamples();
-  private editFloats = new Float32Array(0);
   private readonly states = new WeakMap<SampleSource, SequenceState>();
   private readonly bans: number[] = [];
   private readonly repetitions = new Map<number, number>();
-  /** Edits of this step for tokens that the sequence's table does not have. */
-  private readonly added = new Map<number, number>();
 
   constructor(
     private readonly vocab: number,
@@ -56,7 +50,7 @@ export class SamplingPreparer {
   ) {}
 
   /**
-   * Fills the arrays, row i for the i-th sequence. What was learnt of a sequence goes when the sequence does.
+   * Fills the arrays, row i for the i-th sequence; each is there once. What was learnt of a sequence goes when the sequence does.
    * `positions`: of the token to sample in each, beyond the newest one where some before are not known yet; null = next to the newest.
    * Mutates: what the last call returned.
    */
@@ -69,17 +63,23 @@ export class SamplingPreparer {
       const numOutputs = positions === null ? outputIds.length : (positions[row] as number) - promptIds.length;
       const isGreedy = this.fillRow(row, source, numOutputs);
       this.fillFromState(row, source, isGreedy, numOutputs);
-      out.editStart[row + 1] = out.numEdits;
     }
+    out.edits.collect();
     return out;
+  }
+
+  /** Must be called where the GPU was not given what was prepared last: it keeps edits from step to step. */
+  forgetGpu(): void {
+    this.out.edits.forgetGpu();
   }
 
   private reset(numRows: number): void {
     const { out } = this;
     out.numRows = numRows;
-    out.numEdits = out.maxEdits = out.numMasks = 0;
+    out.numMasks = 0;
     out.usesMinP = out.usesTopK = out.usesTopP = out.usesDrawTemperature = false;
     out.stages.clear();
+    out.edits.reset(numRows);
     out.maxLogprobs = -1;
     if (out.temperature.length >= numRows) return;
     const capacity = Math.max(16, numRows, 2 * out.temperature.length);
@@ -92,7 +92,6 @@ export class SamplingPreparer {
     out.seedHigh = new Uint32Array(capacity);
     out.counter = new Uint32Array(capacity);
     out.numLogprobs = new Int32Array(capacity);
-    out.editStart = new Uint32Array(capacity + 1);
     out.maskRows = new Uint32Array(capacity);
   }
 
@@ -129,12 +128,20 @@ export class SamplingPreparer {
     }
     if (!isGreedy) this.out.stages.add(row, source, state, numOutputs);
     if (state.mask) this.copyMask(row, state.mask);
-    if (!edits) return;
-    state.update(source);
+    if (edits) this.edit(row, source, state, numOutputs);
+  }
+
+  /** Brings a sequence's table up to date, with what holds in this step alone: bans, and penalties on repetitions. */
+  private edit(row: number, source: SampleSource, state: SequenceState, numOutputs: number): void {
+    const { table, dry } = state;
+    table.endStep();
+    state.update(source, numOutputs);
     collectBans(source, numOutputs, this.eosTokenIds, this.bans);
-    this.repetitions.clear();
-    state.dry?.collect(source, this.repetitions);
-    this.copyEdits(state);
+    for (const tokenId of this.bans) table.banInStep(tokenId);
+    dry?.collect(source, this.repetitions);
+    if (dry) for (const [tokenId, penalty] of this.repetitions) table.lowerInStep(tokenId, penalty);
+    const isPending = state.countsTokens && numOutputs > source.outputIds.length;
+    this.out.edits.add(row, table, source.params, isPending);
   }
 
   private copyMask(row: number, mask: Uint32Array): void {
@@ -144,36 +151,6 @@ export class SamplingPreparer {
     out.masks = grown(out.masks, at + words);
     out.masks.set(mask, at);
     out.maskRows[out.numMasks++] = row;
-  }
-
-  /** Copies the sequence's table and lays what holds in this step alone over it: bans, and penalties on repetitions. */
-  private copyEdits({ table }: SequenceState): void {
-    const { out, added } = this;
-    const first = out.numEdits;
-    const most = table.size + this.bans.length + this.repetitions.size;
-    out.edits = grown(out.edits, (first + most) * EDIT_WORDS);
-    if (this.editFloats.buffer !== out.edits.buffer) this.editFloats = new Float32Array(out.edits.buffer);
-    const { edits } = out;
-    const floats = this.editFloats;
-    edits.set(table.words.subarray(0, table.size * EDIT_WORDS), first * EDIT_WORDS);
-    let count = table.size;
-    added.clear();
-    const at = (tokenId: number): number => {
-      let index = table.find(tokenId) ?? added.get(tokenId);
-      if (index === undefined) {
-        index = count++;
-        added.set(tokenId, index);
-        writeEdit(edits, floats, first + index, tokenId, 0);
-      }
-      return (first + index) * EDIT_WORDS;
-    };
-    for (const tokenId of this.bans) floats[at(tokenId) + 1] = BAN;
-    for (const [tokenId, penalty] of this.repetitions) {
-      const word = at(tokenId) + 3;
-      floats[word] = (floats[word] ?? 0) + penalty;
-    }
-    out.numEdits += count;
-    out.maxEdits = Math.max(out.maxEdits, count);
   }
 }
 

@@ -19,13 +19,15 @@ export function needsEdits(params: SamplingParams): boolean {
 }
 
 /**
- * True when the choice of a token depends on what the tokens before it are, beyond the logits: it cannot be prepared while the newest one
- * is not known. How many there are is known ahead: minimum lengths and noise need no more.
+ * How many of the newest tokens may be unknown when the choice of the next is prepared: where it depends on which they are, beyond the
+ * logits, the host must see them. Penalties let the GPU count one. How many tokens there are is known ahead, so that minimum lengths and
+ * noise need none.
  */
-export function needsNewestToken(params: SamplingParams): boolean {
+export function maxUnknownTokens(params: SamplingParams): number {
   const usesMirostat = params.temperature > 0 && Boolean(params.extras?.mirostat);
   const bansSequences = params.bannedSequences.some((banned) => banned.length > 1);
-  return bansSequences || usesMirostat || hasPenalties(params) || dryOf(params) !== null;
+  if (bansSequences || usesMirostat || dryOf(params) !== null) return 0;
+  return hasPenalties(params) ? 1 : Number.POSITIVE_INFINITY;
 }
 
 /** State of one sequence. */
@@ -48,8 +50,13 @@ export class SequenceState {
     enterBans(this.table, params);
   }
 
-  /** Takes in the tokens that are new. Mutates: table. */
-  update(source: SampleSource): void {
-    this.penalties?.update(this.table, source);
+  /** True when the GPU must count the newest token where the host does not know it. */
+  get countsTokens(): boolean {
+    return this.penalties !== null;
+  }
+
+  /** Takes in the tokens that are new, of which `numOutputs` come before the one to sample. Mutates: table. */
+  update(source: SampleSource, numOutputs: number): void {
+    this.penalties?.update(this.table, source, numOutputs);
   }
 }

@@ -11,6 +11,7 @@ import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
 import blocks from './include/blocks.wgsl' with { type: 'text' };
 import dp4a from './include/dp4a.wgsl' with { type: 'text' };
+import editRow from './include/edit-row.wgsl' with { type: 'text' };
 import gemvSums from './include/gemv-sums.wgsl' with { type: 'text' };
 import gemvSumsQuantised from './include/gemv-sums-quantised.wgsl' with { type: 'text' };
 import gemvSumsStaged from './include/gemv-sums-staged.wgsl' with { type: 'text' };
@@ -86,6 +87,7 @@ export const shaderSources = {
   'blocks.wgsl': blocks,
   'dp4a.wgsl': dp4a,
   'embed.wgsl': embed,
+  'edit-row.wgsl': editRow,
   'kept.wgsl': kept,
   'kv.wgsl': kv,
   'kv-load.wgsl': kvLoad,

@@ -3,11 +3,12 @@
 // KEEP: next_tokens[slot of r] is the same token, for the embedding of the next step.
 //
 // Bindings: best [S, chunks] (score key, token); records [S, record_words]; for KEEP and LOGPROBS also step: the step's arrays; for
-// LOGPROBS also logits [S, stride] f32, edits [numEdits] and saved [numEdits] (the logit before an edit), log_sums [S]. One workgroup does one row.
+// LOGPROBS also logits [S, stride] f32, edits [heap] and saved [heap] (the logit before an edit), log_sums [S]. One workgroup does one row.
 #param WG: u32
 #param LOGPROBS: flag
 #param KEEP: flag
 #include "order.wgsl"
+#include "edit-row.wgsl"
 #struct SampleParams
 
 @group(0) @binding(0) var<uniform> params: SampleParams;
@@ -53,8 +54,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   // At most one edit names the token. Its index goes through the reduction as the id: no edit is an id, too.
   var found = NOTHING;
-  let end = step[params.edit_start + row + 1u];
-  for (var index = step[params.edit_start + row] + lane; index < end; index += WG) {
+  let entry = params.edit_rows + row * EDIT_ROW_WORDS;
+  let end = step[entry + EDIT_START] + step[entry + EDIT_COUNT] + step[entry + EDIT_PENDING];
+  for (var index = step[entry + EDIT_START] + lane; index < end; index += WG) {
     if (edits[index].x == winner.y) {
       found = vec2u(1u, index);
     }

@@ -8,7 +8,7 @@ import { Scheduler } from '../../src/engine/scheduler.ts';
 import type { SchedulerOptions } from '../../src/engine/scheduler-options.ts';
 import { StepPipeline } from '../../src/engine/step-pipeline.ts';
 import { type GenerateRequest, NEUTRAL_SAMPLING, type SamplingParams } from '../../src/engine/types.ts';
-import { needsNewestToken } from '../../src/sampling/sequence-state.ts';
+import { maxUnknownTokens } from '../../src/sampling/sequence-state.ts';
 
 export const fixtureFolder = (name: string) => fileURLToPath(new URL(`../fixtures/models/${name}`, import.meta.url));
 
@@ -67,7 +67,7 @@ export function newScheduler(model: LoadedModel, options: Partial<SchedulerOptio
     vocabSize: spec.vocab,
     eosTokenIds: spec.eosTokenIds,
     seed: 0,
-    needsNewestToken,
+    maxUnknownTokens,
     ...options,
   });
 }

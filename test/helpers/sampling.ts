@@ -39,11 +39,25 @@ export class Sampler {
     this.context = context(device, variant);
   }
 
-  /** Samples row i of `logits` ([rows, V]) for the i-th sequence. */
-  async run(sources: readonly SampleSource[], logits: Float32Array): Promise<SampledBatch> {
+  /**
+   * Samples row i of `logits` ([rows, V]) for the i-th sequence. `hidden`: rows whose newest token is not told, but lies where the step
+   * before would have left it.
+   */
+  async run(
+    sources: readonly SampleSource[],
+    logits: Float32Array,
+    hidden: readonly number[] = [],
+  ): Promise<SampledBatch> {
     const { device, vocab, scratch } = this;
     const numRows = sources.length;
-    const prepared = this.preparer.prepare(sources);
+    const positions = sources.map(({ promptIds, outputIds }) => promptIds.length + outputIds.length);
+    const tokensOf = (row: number) => (sources[row] as SampleSource).outputIds as number[];
+    const newest = hidden.map((row) => tokensOf(row).pop() as number);
+    hidden.forEach((row, i) => {
+      device.write(scratch.nextTokens, (numRows - 1 - row) * 4, new Uint8Array(Uint32Array.of(newest[i] ?? 0).buffer));
+    });
+    const prepared = this.preparer.prepare(sources, positions);
+    hidden.forEach((row, i) => void tokensOf(row).push(newest[i] as number));
     const input = tensor(device, 'logits', numRows, vocab, logits);
     const isTruncated = prepared.usesMinP || prepared.usesTopK || prepared.usesTopP || usesExtras(prepared.stages);
     const slots = Uint32Array.from(sources, (_, row) => numRows - 1 - row);

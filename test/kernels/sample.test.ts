@@ -5,6 +5,7 @@ import type { SampleSource } from '../../src/sampling/source.ts';
 import goldens from '../fixtures/goldens/sampling.json' with { type: 'json' };
 import { gpuTest, randomNumbers } from '../helpers/gpu.ts';
 import { type SampledBatch, Sampler } from '../helpers/sampling.ts';
+import { extras } from '../helpers/sampling-extras.ts';
 import { PLAIN, source } from '../helpers/sampling-source.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 import { logprobsReference } from '../reference/logprobs.ts';
@@ -127,6 +128,9 @@ describe('the generator', () => {
   });
 });
 
+/** Of prompts, so that edits fill workgroups, all but fill them, or begin with the output. */
+const LENGTHS = [300, 63, 1, 64, 128, 65, 0, 62, 2];
+
 describe('sample', () => {
   gpuTest(
     'transformers keeps the same tokens, with the same probabilities and the same greedy choice',
@@ -200,6 +204,49 @@ describe('sample', () => {
       for (let i = 0; i < count; i++) growing.outputIds.push((i * 7) % vocab);
     }
   });
+
+  gpuTest(
+    'a newest token that the host does not know counts like one that it knows, to the last bit',
+    async (device) => {
+      for (const vocab of [70, 5000]) {
+        const penalties = { repetitionPenalty: 1.3, frequencyPenalty: 0.37, presencePenalty: -0.21 };
+        const promptIds = Array.from({ length: 300 }, (_, i) => (i * 13) % vocab);
+        const kinds: Partial<SamplingParams>[] = [
+          { repetitionPenalty: 1.3, temperature: 0, numLogprobs: 0 },
+          { ...penalties, numLogprobs: 3 },
+          { frequencyPenalty: 0.7, temperature: 0 },
+          {
+            ...penalties,
+            logitBias: [[8, 6]],
+            bannedSequences: [[9]],
+            minTokens: 4,
+            stopTokenIds: [1, 8],
+            numLogprobs: 1,
+          },
+          { ...penalties, ...extras({ repeatLastN: 3 }) },
+          { ...penalties, ...extras({ repeatLastN: 1 }), numLogprobs: 0 },
+          { presencePenalty: 1.5, ...extras({ repeatLastN: 20 }), numLogprobs: 0 },
+          { ...penalties, allowedTokenIds: [1, 2, 8, 9, 30, 31], numLogprobs: 2 },
+          { numLogprobs: 1 },
+        ];
+        const rows = () =>
+          kinds.map((params, i) => source(params, { promptIds: promptIds.slice(0, LENGTHS[i]), seed: [i, 3] }));
+        const [told, kept] = [rows(), rows()];
+        const [plain, ahead] = [new Sampler(device, vocab, 9, [EOS]), new Sampler(device, vocab, 9, [EOS])];
+        // New to the row, known from the prompt, out again, banned, biased, with an edit already, and the same twice.
+        for (const [step, tokenId] of [1, 26, 26, 30, 9, 8, 30, 31, 31, 69].entries()) {
+          for (const row of [...told, ...kept]) row.outputIds.push(tokenId);
+          const logits = randomNumbers(step + vocab, kinds.length * vocab, 4);
+          const want = await plain.run(told, logits);
+          const hidden = kinds.flatMap((_, i) => ((step + i) % 4 === 0 ? [] : [i]));
+          const got = await ahead.run(kept, logits, hidden);
+          expect(got.edited).toEqual(want.edited);
+          expect(got.rows).toEqual(want.rows);
+          expect(check(kept, logits, vocab, got)).toBeLessThan(2);
+        }
+      }
+    },
+  );
 
   gpuTest('ties: greedy takes the lowest id, thresholds keep all', async (device) => {
     for (const vocab of [300, 5000]) {

@@ -103,7 +103,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: 'ops interface',
-    files: /^src\/engine\/ops\/(tensor|kv-cache|logprobs|tuned-plans)\.ts$/,
+    files: /^src\/engine\/ops\/(tensor|kv-cache|logprobs|sample-batch|tuned-plans)\.ts$/,
     mayImport: ['ops', 'gpu', 'engine types'],
   },
   {

@@ -156,7 +156,7 @@ describe('the check of a device', () => {
 
 describe('a kernel that does not compile', () => {
   test('stands on a capability, as its text says', () => {
-    expect(capabilityOf(shaderSources['matmul-matrix.wgsl'] ?? '')).toBe('matrices');
+    expect(capabilityOf(shaderSources['matrix-tile.wgsl'] ?? '')).toBe('matrices');
     expect(capabilityOf(shaderSources['attention-prefill-matrix.wgsl'] ?? '')).toBe('matrices');
     expect(capabilityOf('enable f16;\nenable subgroups;')).toBe('subgroups');
     expect(capabilityOf('diagnostic(off, x);\nenable f16;')).toBe('f16');

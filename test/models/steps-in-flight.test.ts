@@ -4,7 +4,7 @@ import { InProcessEngine } from '../../src/engine/host/in-process.ts';
 import type { LoadedModel } from '../../src/engine/load-model.ts';
 import { createLocalEngine } from '../../src/engine/local-engine.ts';
 import { StepPipeline } from '../../src/engine/step-pipeline.ts';
-import type { GenerateRequest, SamplingParams } from '../../src/engine/types.ts';
+import type { GenerateRequest, SamplingParams, TokenEvent } from '../../src/engine/types.ts';
 import { readGolden } from '../helpers/goldens.ts';
 import { gpu, gpuTest } from '../helpers/gpu.ts';
 import {
@@ -52,6 +52,21 @@ async function sameAtAllDepths(loaded: LoadedModel, requests: readonly GenerateR
     expect(more.tokens).toEqual(one.tokens);
   }
   return one;
+}
+
+/** Everything that requests are told. */
+async function eventsOf(loaded: LoadedModel, requests: readonly GenerateRequest[], depth: number) {
+  const scheduler = newScheduler(loaded);
+  const pipeline = new StepPipeline(scheduler, loaded.runner, depth);
+  const events = new Map<string, TokenEvent[]>();
+  for (const each of requests) {
+    scheduler.add(each);
+    events.set(each.id, []);
+  }
+  while (pipeline.hasWork) {
+    for (const { requestId, event } of (await pipeline.step())?.events ?? []) events.get(requestId)?.push(event);
+  }
+  return events;
 }
 
 function modelTest(name: string, run: (loaded: LoadedModel) => Promise<unknown>): void {
@@ -123,6 +138,33 @@ describe('steps in flight give the same tokens', () => {
     // The end-of-sequence id stops as well.
     const eos = [free.tokens.get('0')?.[5] ?? 0];
     await sameAtAllDepths(loaded, mixture(12, 16, { ignoreEos: false, minTokens: 0 }), { eosTokenIds: eos });
+  });
+
+  modelTest('with penalties: the GPU counts the token that the host does not know', async (loaded) => {
+    const penalties = { repetitionPenalty: 1.3, frequencyPenalty: 0.4, presencePenalty: -0.3 };
+    const kinds: Partial<SamplingParams>[] = [
+      { repetitionPenalty: 1.1 },
+      { ...penalties, temperature: 1, numLogprobs: 2 },
+      { ...penalties, logitBias: [[5, 2]], bannedSequences: [[7]], minTokens: 6, stopTokenIds: [11] },
+      { frequencyPenalty: 1.9, temperature: 0.7, topK: 20, ...extras({ repeatLastN: 4 }) },
+      { ...penalties, ...extras({ repeatLastN: 1 }), numLogprobs: 0 },
+      { presencePenalty: 2, temperature: 1, topP: 0.9, allowedTokenIds: [1, 2, 3, 4, 5, 6, 7, 8, 9], numLogprobs: 1 },
+    ];
+    const penalised = kinds.map((params, i) =>
+      request(`p${i}`, promptOf(i), greedyParams(30 + i, { seed: [i, 9], ...params })),
+    );
+    const everybody = [...penalised, ...mixture(4, 12)];
+    const one = await eventsOf(loaded, everybody, 1);
+    expect(one.get('p1')).toHaveLength(31);
+    for (const depth of DEPTHS) expect(await eventsOf(loaded, everybody, depth)).toEqual(one);
+    for (const each of penalised) {
+      const alone = await eventsOf(loaded, [each], 2);
+      expect(alone.get(each.id)?.map(({ tokenId }) => tokenId)).toEqual(
+        one.get(each.id)?.map(({ tokenId }) => tokenId),
+      );
+    }
+    const cramped = { maxModelLen: 64, numBlocks: 20, enablePrefixCaching: true };
+    expect((await sameAtAllDepths(loaded, everybody, cramped)).preemptions).toBeGreaterThan(0);
   });
 
   modelTest('beside sequences that cannot be planned ahead', async (loaded) => {
@@ -259,7 +301,7 @@ modelTest(
   },
 );
 
-modelTest('one step is submitted ahead and no more, and none of a sequence that must wait', async (loaded) => {
+modelTest('as many steps are submitted ahead as may be, and none of a sequence that must wait', async (loaded) => {
   const submitted: number[] = [];
   const runner = {
     submit: (plan: Parameters<typeof loaded.runner.submit>[0]) => {
@@ -267,11 +309,11 @@ modelTest('one step is submitted ahead and no more, and none of a sequence that 
       return loaded.runner.submit(plan);
     },
   };
-  const run = async (params: Partial<SamplingParams>) => {
+  const run = async (params: Partial<SamplingParams>, depth = 2) => {
     submitted.length = 0;
     const scheduler = newScheduler(loaded);
     scheduler.add(request('a', prompt.slice(0, 4), greedyParams(4, params)));
-    const pipeline = new StepPipeline(scheduler, runner, 2);
+    const pipeline = new StepPipeline(scheduler, runner, depth);
     const lead: number[] = [];
     for (let done = 1; pipeline.hasWork; done++) {
       await pipeline.step();
@@ -280,5 +322,8 @@ modelTest('one step is submitted ahead and no more, and none of a sequence that 
     return lead;
   };
   expect(await run({})).toEqual([1, 1, 1, 0]);
-  expect(await run({ presencePenalty: 1 })).toEqual([0, 0, 0, 0]);
+  expect(await run({ bannedSequences: [[1, 2]] })).toEqual([0, 0, 0, 0]);
+  expect(await run({ presencePenalty: 1 })).toEqual([1, 1, 1, 0]);
+  expect(await run({ presencePenalty: 1 }, 3)).toEqual([1, 1, 1, 0]);
+  expect(await run({}, 3)).toEqual([2, 2, 1, 0]);
 });

@@ -22,7 +22,7 @@ import {
   SAMPLE_CHUNK,
   SAMPLE_WG,
 } from './logprobs.ts';
-import type { SampleBatch } from './sample-batch.ts';
+import { EDIT_ROW_WORDS, PATCH_WORDS, type SampleBatch } from './sample-batch.ts';
 import {
   allocateExtraScratch,
   type ExtraScratch,
@@ -51,7 +51,8 @@ const sampleParams = struct('SampleParams', {
   seed_high: 'u32',
   counter: 'u32',
   num_logprobs: 'u32',
-  edit_start: 'u32',
+  edit_rows: 'u32',
+  patches: 'u32',
   mask_rows: 'u32',
   mask_words: 'u32',
   stage: 'u32',
@@ -74,6 +75,8 @@ const NARROW = {
   software: { WG: 16, LOADS: 1, LIST: 128, BITS: 7 },
 } as const;
 
+const EDIT_BYTES = 16;
+
 /** Bits of `narrow_stages`, as in sample-narrow.wgsl. */
 const NARROW_STAGE = { start: 1, topK: 2, topP: 4 } as const;
 
@@ -83,7 +86,10 @@ const MAX_VOCAB = 64 * 512 * (SAMPLE_CHUNK / SAMPLE_WG);
 /** The blocks of a row, as in blocks.wgsl. */
 const BLOCKS = { CHUNK: SAMPLE_CHUNK, LANES: SAMPLE_WG } as const;
 
-/** Buffers of sampling, for a number of rows and a vocabulary. Edits, saved logits and masks grow with what is asked for. */
+/**
+ * Buffers of sampling, for a number of rows and a vocabulary. Edits, saved logits and masks grow with what is asked for. Edits are kept
+ * from step to step: all batches come from one preparer.
+ */
 export interface SampleScratch {
   readonly maxRows: number;
   readonly vocab: number;
@@ -152,7 +158,7 @@ export function recordSample(context: OpContext, args: SampleArgs): SampleReadba
   const stages = new Stages(context, args);
   if (batch.maxLogprobs >= 0) stages.logprobs();
   if (batch.numMasks > 0) stages.masks();
-  if (batch.numEdits > 0) stages.edits();
+  if (batch.edits.maxEdits > 0) stages.edits();
   const extras = usesExtras(batch.stages) ? stages.extras() : null;
   const isTruncated = batch.usesMinP || batch.usesTopK || batch.usesTopP || extras !== null;
   if (isTruncated) {
@@ -215,6 +221,8 @@ class Stages {
     const { recorder } = context;
     this.chunks = numChunks(scratch.vocab);
     const temperature = recorder.words(batch.temperature, numRows);
+    // Logprobs look through them, too.
+    const usesEditRows = batch.edits.maxEdits > 0 || batch.maxLogprobs >= 0;
     this.params = {
       vocab: scratch.vocab,
       stride: logits.stride,
@@ -231,7 +239,8 @@ class Stages {
       seed_high: recorder.words(batch.seedHigh, numRows),
       counter: recorder.words(batch.counter, numRows),
       num_logprobs: recorder.words(batch.numLogprobs, numRows),
-      edit_start: recorder.words(batch.editStart, numRows + 1),
+      edit_rows: usesEditRows ? recorder.words(batch.edits.rows, numRows * EDIT_ROW_WORDS) : 0,
+      patches: usesEditRows ? recorder.words(batch.edits.patches, batch.edits.numPatches * PATCH_WORDS) : 0,
       mask_rows: recorder.words(batch.maskRows, batch.numMasks),
       mask_words: Math.ceil(scratch.vocab / 32),
       stage: 0,
@@ -276,17 +285,21 @@ class Stages {
   masks(): void {
     const { logits, prepared: batch, scratch } = this.args;
     const words = batch.numMasks * this.params.mask_words;
-    scratch.masks = this.upload(scratch.masks, batch.masks.subarray(0, words));
+    scratch.masks = this.grown(scratch.masks, words * 4);
+    this.write(scratch.masks, 0, batch.masks.subarray(0, words));
     const buffers = { step: this.step, masks: scratch.masks, logits: logits.buffer };
     this.dispatch('sample-mask.wgsl', {}, buffers, Math.ceil(scratch.vocab / SAMPLE_WG), batch.numMasks);
   }
 
   edits(): void {
     const { logits, prepared: batch, scratch } = this.args;
-    scratch.edits = this.upload(scratch.edits, batch.edits.subarray(0, batch.numEdits * 4));
-    scratch.saved = this.grown(scratch.saved, batch.numEdits * 4);
-    const buffers = { step: this.step, edits: scratch.edits, saved: scratch.saved, logits: logits.buffer };
-    this.dispatch('sample-edit.wgsl', {}, buffers, Math.ceil(batch.maxEdits / SAMPLE_WG), batch.numRows);
+    const { maxEdits, capacity, uploads } = batch.edits;
+    scratch.edits = this.grown(scratch.edits, capacity * EDIT_BYTES);
+    scratch.saved = this.grown(scratch.saved, capacity * 4);
+    for (const { start, words } of uploads) this.write(scratch.edits, start * EDIT_BYTES, words);
+    const { edits, saved, nextTokens } = scratch;
+    const buffers = { step: this.step, edits, saved, logits: logits.buffer, next_tokens: nextTokens };
+    this.dispatch('sample-edit.wgsl', {}, buffers, Math.ceil(maxEdits / SAMPLE_WG), batch.numRows);
   }
 
   /** `skipsPlain`: rows without min-p, top-k and top-p take no part in any truncation. */
@@ -373,11 +386,8 @@ class Stages {
     this.context.recorder.dispatch(kernel, buffers, this.params, x, y);
   }
 
-  private upload(buffer: GpuBuffer, words: Uint32Array<ArrayBuffer>): GpuBuffer {
-    const target = this.grown(buffer, words.byteLength);
-    const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-    this.context.device.write(target, 0, bytes);
-    return target;
+  private write(buffer: GpuBuffer, at: number, words: Uint32Array<ArrayBuffer>): void {
+    this.context.device.write(buffer, at, new Uint8Array(words.buffer, words.byteOffset, words.byteLength));
   }
 
   /** Commands that were submitted keep the old buffer alive. */

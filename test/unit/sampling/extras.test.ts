@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import type { ExtraSamplers, SamplingParams } from '../../../src/engine/types.ts';
 import { MirostatState } from '../../../src/sampling/mirostat.ts';
-import { SamplingPreparer } from '../../../src/sampling/prepare.ts';
 import { uniformOf } from '../../../src/sampling/random.ts';
 import type { SampleSource } from '../../../src/sampling/source.ts';
+import { editsOf, MirroredPreparer } from '../../helpers/mirrored-edits.ts';
 import { coinOf, extras } from '../../helpers/sampling-extras.ts';
 import { source } from '../../helpers/sampling-source.ts';
 import { editedReference } from '../../reference/sample.ts';
@@ -14,7 +14,7 @@ const entriesOf = ({ count, words }: { count: number; words: Uint32Array }) => {
 };
 
 const prepared = (...rows: Partial<SamplingParams>[]) =>
-  new SamplingPreparer(100, []).prepare(rows.map((params) => source(params)));
+  new MirroredPreparer(100, []).prepare(rows.map((params) => source(params)));
 
 describe('stages', () => {
   test('a row enters only those that it asks for', () => {
@@ -36,7 +36,7 @@ describe('stages', () => {
   });
 
   test('greedy rows enter none, mirostat replaces all, and the next step starts anew', () => {
-    const preparer = new SamplingPreparer(100, []);
+    const preparer = new MirroredPreparer(100, []);
     const all = { typicalP: 0.5, topNSigma: 1, xtcProbability: 1, dynatempRange: 1 };
     const mirostat = { tau: 4, eta: 0.5 };
     const rows = [
@@ -75,7 +75,7 @@ describe('stages', () => {
 describe('xtc', () => {
   const isExcluding = (changes: Partial<ExtraSamplers>, row: Partial<SampleSource>) => {
     const one = { ...source(extras(changes)), ...row };
-    return new SamplingPreparer(100, []).prepare([one]).stages.xtc.count === 1;
+    return new MirroredPreparer(100, []).prepare([one]).stages.xtc.count === 1;
   };
 
   test('the coin is the generator of the draw, at counters of its own', () => {
@@ -132,7 +132,7 @@ describe('mirostat', () => {
   });
 
   test('each sequence has its own, which outlives the steps without it', () => {
-    const preparer = new SamplingPreparer(100, []);
+    const preparer = new MirroredPreparer(100, []);
     const [a, b] = [0, 1].map(() => source(extras({ mirostat: { tau: 5, eta: 1 } }))) as [
       ReturnType<typeof source>,
       SampleSource,
@@ -157,7 +157,7 @@ describe('the window of the penalties', () => {
         { repetitionPenalty: 0.8, frequencyPenalty: -0.5 },
       ]) {
         const row = source({ ...changes, ...extras({ repeatLastN }) }, { promptIds: [1, 2, 3, 2, 1, 5] });
-        const preparer = new SamplingPreparer(10, []);
+        const preparer = new MirroredPreparer(10, []);
         for (let step = 0; step < 20; step++) {
           const logits = Float64Array.from({ length: 10 }, (_, id) => id - 4.5);
           const want = editedReference(logits, { ...row, eosTokenIds: [] });
@@ -171,13 +171,9 @@ describe('the window of the penalties', () => {
 });
 
 /** What the shader does with a row's edits. */
-function editsApplied(preparer: SamplingPreparer, row: SampleSource, logits: Float64Array): Float64Array {
-  const out = preparer.prepare([row]);
-  const floats = new Float32Array(out.edits.buffer);
+function editsApplied(preparer: MirroredPreparer, row: SampleSource, logits: Float64Array): Float64Array {
   const edited = logits.slice();
-  for (let i = 0; i < out.numEdits; i++) {
-    const id = out.edits[i * 4] ?? -1;
-    const [bias = 0, repetition = 1, penalty = 0] = floats.subarray(i * 4 + 1);
+  for (const [id, { bias, repetition, penalty }] of editsOf(preparer.prepare([row]), 0)) {
     const x = (edited[id] ?? 0) + bias;
     edited[id] = (x > 0 ? x / repetition : x * repetition) - penalty;
   }

@@ -38,7 +38,7 @@ export function scheduler(options: Partial<SchedulerOptions> = {}): Scheduler {
     vocabSize: VOCAB_SIZE,
     eosTokenIds: [EOS],
     seed: 0,
-    needsNewestToken: () => false,
+    maxUnknownTokens: () => Number.POSITIVE_INFINITY,
     ...options,
   });
 }
@@ -46,7 +46,13 @@ export function scheduler(options: Partial<SchedulerOptions> = {}): Scheduler {
 /** A sequence outside of any scheduler. */
 export function sequence(prompt: number | readonly number[], params: Partial<SamplingParams> = {}): Sequence {
   return new Sequence(request('s', prompt, params), {
-    ...{ arrival: 0, arrivalMs: 0, maxTokens: params.maxTokens ?? 8, seed: [1, 2], needsNewestToken: false },
+    ...{
+      arrival: 0,
+      arrivalMs: 0,
+      maxTokens: params.maxTokens ?? 8,
+      seed: [1, 2],
+      maxUnknownTokens: Number.POSITIVE_INFINITY,
+    },
   });
 }
 

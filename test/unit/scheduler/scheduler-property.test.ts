@@ -8,7 +8,7 @@ import { StepBatch } from '../../../src/engine/batch.ts';
 import type { SampledToken, SequenceEvent, StepPlan } from '../../../src/engine/plan.ts';
 import { Scheduler } from '../../../src/engine/scheduler.ts';
 import type { SchedulerOptions } from '../../../src/engine/scheduler-options.ts';
-import type { FinishReason, GenerateRequest } from '../../../src/engine/types.ts';
+import type { FinishReason, GenerateRequest, SamplingParams } from '../../../src/engine/types.ts';
 import { EOS, request, VOCAB_SIZE } from './fixtures.ts';
 import { chosenToken, generatedAlone, PagedModel } from './paged-model.ts';
 
@@ -32,6 +32,10 @@ interface Tracked {
   finishReason: FinishReason | null;
   /** Step in which its first token was planned. */
   firstStep: number | null;
+}
+
+function maxUnknownTokens({ presencePenalty, frequencyPenalty }: SamplingParams): number {
+  return presencePenalty > 0 ? 0 : frequencyPenalty > 0 ? 1 : Number.POSITIVE_INFINITY;
 }
 
 class Simulation {
@@ -73,7 +77,7 @@ class Simulation {
       seed,
       swapBlocks: seed % 3 === 1 ? this.random(2 * numBlocks) : 0,
       delayFactor: seed % 5 === 0 ? 2 : 0,
-      needsNewestToken: ({ presencePenalty }) => presencePenalty > 0,
+      maxUnknownTokens,
     });
     this.options = this.scheduler.options;
     this.batch = new StepBatch(blockSize);
@@ -98,6 +102,7 @@ class Simulation {
       ignoreEos: this.random(2) === 0,
       stopTokenIds: this.random(2) === 0 ? [this.random(VOCAB_SIZE)] : [],
       presencePenalty: this.random(24) === 0 ? 1 : 0,
+      frequencyPenalty: this.requests.length % 16 === 5 ? 1 : 0,
     };
     const one = request(`r${this.requests.length}`, prompt, params, this.random(3));
     const tracked: Tracked = { request: one, received: [], finishReason: null, firstStep: null };
@@ -145,7 +150,7 @@ class Simulation {
     const sampling = plan.entries.filter((entry) => entry.samples);
     const sampled = sampling.map(({ sequence }, i) => {
       const numOutputs = (samplePositions[i] ?? 0) - sequence.promptIds.length;
-      if (numOutputs > sequence.outputIds.length && sequence.needsNewestToken)
+      if (numOutputs > sequence.outputIds.length + sequence.maxUnknownTokens)
         throw new Error(`${sequence.id} was planned ahead`);
       const tokenId = chosenToken(hashes[i] ?? -1, sequence.params, numOutputs);
       this.model.keep(sampleSlots[i] ?? -1, tokenId);

@@ -242,7 +242,7 @@ describe('commit', () => {
   });
 
   test('refuses what does not belong to the step in flight, and changes nothing', () => {
-    const s = scheduler({ needsNewestToken: () => true });
+    const s = scheduler({ maxUnknownTokens: () => 0 });
     s.add(request('a', 2));
     const plan = s.plan();
     expect(s.canPlan).toBe(false);

@@ -65,7 +65,9 @@ test('a preempted sequence takes its pending tokens before it is admitted again'
 });
 
 test('wait for a sequence whose next token depends on its newest, and for one that is scored', () => {
-  const s = scheduler({ needsNewestToken: ({ presencePenalty }) => presencePenalty > 0 });
+  const s = scheduler({
+    maxUnknownTokens: ({ presencePenalty }) => (presencePenalty > 0 ? 0 : Number.POSITIVE_INFINITY),
+  });
   s.add(request('a', 3));
   const first = s.plan();
   s.add(request('b', 3, { presencePenalty: 1, maxTokens: 2 }));
@@ -82,6 +84,29 @@ test('wait for a sequence whose next token depends on its newest, and for one th
   const fourth = s.plan();
   expect(described(fourth)).toEqual(['a@5+1!', 'c@0+3!']);
   expect(s.canPlan).toBe(false);
+});
+
+test('a sequence that bears one unknown token lets two steps be in flight, and no third until its last', () => {
+  const s = scheduler({ maxUnknownTokens: () => 1 });
+  s.add(request('a', 3, { maxTokens: 4 }));
+  const first = s.plan();
+  expect(s.canPlan).toBe(true);
+  const second = s.plan();
+  expect(s.canPlan).toBe(false);
+  s.commit(first, results(first));
+  expect(s.canPlan).toBe(true);
+  const third = s.plan();
+  expect(s.canPlan).toBe(false);
+  s.commit(second, results(second));
+  const last = s.plan();
+  expect(described(last)).toEqual(['a@5+1!']);
+  // It wants no more, so that it holds up nobody.
+  expect(s.canPlan).toBe(true);
+  s.add(request('b', 3));
+  expect(described(s.plan())).toEqual(['b@0+3!']);
+  s.commit(third, results(third));
+  s.commit(last, results(last));
+  s.assertInvariants();
 });
 
 test('a sequence that was aborted and came again under its name gets none of the old tokens', () => {
