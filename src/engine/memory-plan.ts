@@ -5,7 +5,7 @@
  */
 import type { EngineConfig } from '../config/server-config.ts';
 import type { ModelSpec } from './models/spec.ts';
-import { activationRows, flopsPerToken } from './models/work.ts';
+import { activationRows, flopsPerToken, matrixRows, productRows } from './models/work.ts';
 import { type CacheFormat, cacheRowBytes } from './ops/kv-cache.ts';
 import { EngineError } from './types.ts';
 
@@ -50,6 +50,8 @@ const DEFAULT_BATCHED_TOKENS = 2048;
 const MAX_SOFTWARE_TOKENS = 512;
 const MIN_SOFTWARE_TOKENS = 16;
 const SOFTWARE_STEP_FLOPS = 4e10;
+/** A scale, and zeros up to whole stages of the kernel: at most. Units: bytes. */
+const PACKED_ROW_PADDING = 80;
 /** Left free for the driver and for the pipelines. */
 const SLACK_BYTES = 64 * 2 ** 20;
 
@@ -72,7 +74,9 @@ export function planMemory(spec: ModelSpec, config: EngineConfig, limits: Memory
 
   const layerBlockBytes = blockSize * spec.kvHeads * cacheRowBytes({ format: kvFormat, headDim: spec.headDim });
   const blockBytes = 2 * spec.layers.length * layerBlockBytes;
-  const activationBytes = 4 * (maxNumBatchedTokens * total + maxNumSeqs * (spec.vocab + spec.hidden));
+  const activationBytes =
+    4 * (maxNumBatchedTokens * total + maxNumSeqs * (spec.vocab + spec.hidden)) +
+    (limits.isSoftware ? 0 : matrixBytes(spec, maxNumBatchedTokens));
   const free = limits.totalBytes * config.gpuMemoryUtilization - limits.weightBytes - activationBytes - SLACK_BYTES;
   const wantedLen = config.maxModelLen ?? spec.maxPositions;
   const useful = maxNumSeqs * Math.ceil(wantedLen / blockSize);
@@ -106,6 +110,12 @@ export function planMemory(spec: ModelSpec, config: EngineConfig, limits: Memory
     notices.push(`${name} is ${wanted}, but only ${most} fit: clipped`);
     return Math.max(1, most);
   }
+}
+
+/** What products by subgroup matrices keep: rows of one of them packed to f16, and a number for each row of weights. */
+function matrixBytes(spec: ModelSpec, maxTokens: number): number {
+  const packed = productRows(spec).map(({ rows, columns }) => rows * (2 * columns + PACKED_ROW_PADDING));
+  return maxTokens * Math.max(...packed) + 4 * matrixRows(spec);
 }
 
 function softwareTokens(spec: ModelSpec): number {

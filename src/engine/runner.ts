@@ -11,13 +11,15 @@ import type { GpuDevice } from './gpu/device.ts';
 import { Recorder } from './gpu/recorder.ts';
 import type { MemoryPlan } from './memory-plan.ts';
 import { type Activations, allocateActivations } from './models/activations.ts';
+import { type ExpertStep, expertSteps } from './models/blocks/moe.ts';
 import { Decoder, type StepInput } from './models/decoder.ts';
 import type { ModelSpec } from './models/spec.ts';
 import type { ModelWeights } from './models/weights.ts';
+import { productRows } from './models/work.ts';
 import { PREFILL_ITEM_WORDS, planAttention, planPrefillItems } from './ops/attention-plan.ts';
 import { makeContext, type OpContext } from './ops/context.ts';
 import type { CacheShape, LayerCache } from './ops/kv-cache.ts';
-import { reserveManyRows } from './ops/matmul-many.ts';
+import { reservePackedRows } from './ops/matmul-f16.ts';
 import { allocateQuantisedRows } from './ops/quantise-rows.ts';
 import { allocateSampleScratch, recordSample, type SampleScratch } from './ops/sample.ts';
 import { readSampled } from './ops/sample-records.ts';
@@ -69,6 +71,8 @@ export class Runner {
   private readonly scorer: PromptScorer;
   private readonly swap: SwapStore;
   private readonly rows: Sequence[] = [];
+  /** For the warm-up: numbers of tokens from which a mixture's products take other kernels. Empty without one. */
+  readonly expertSteps: readonly ExpertStep[];
   /** Submitted and not read. */
   private numInFlight = 0;
 
@@ -77,9 +81,11 @@ export class Runner {
     const blocksPerSequence = Math.ceil(plan.maxModelLen / plan.blockSize);
     const arrayWords = plan.maxNumBatchedTokens * 16 + plan.maxNumSeqs * (blocksPerSequence + 128);
     const recorder = new Recorder(device, arrayWords * 4);
-    const widest = Math.max(spec.hidden, spec.ffn, spec.heads * spec.headDim);
     const rows = Math.max(plan.maxNumBatchedTokens, plan.maxNumSeqs);
-    const dp4a = parts.dp4a ? allocateQuantisedRows(device, rows, widest) : null;
+    const products = productRows(spec).map((each) => ({ ...each, rows: each.rows * rows }));
+    // One product at a time, so that only the number of blocks counts.
+    const mostBytes = Math.max(...products.map((each) => each.rows * roundedUp(each.columns, 32)));
+    const dp4a = parts.dp4a ? allocateQuantisedRows(device, 1, mostBytes) : null;
     this.context = { ...makeContext(device, recorder, parts.software), tuned: parts.tuned, dp4a };
     this.batch = new StepBatch(plan.blockSize);
     const attention = planAttention(
@@ -95,7 +101,8 @@ export class Runner {
       maxLogitRows: plan.maxNumSeqs,
       maxModelLen: plan.maxModelLen,
     });
-    reserveManyRows(this.context, plan.maxNumBatchedTokens, Math.max(spec.hidden, spec.ffn, spec.heads * spec.headDim));
+    reservePackedRows(this.context, products);
+    this.expertSteps = expertSteps(this.context, spec, parts.weights, plan.maxNumBatchedTokens);
     this.decoder = new Decoder(this.context, spec, parts.weights, this.activations, shape, parts.caches);
     this.preparer = new SamplingPreparer(spec.vocab, spec.eosTokenIds);
     this.scratch = allocateSampleScratch(device, plan.maxNumSeqs, spec.vocab);

@@ -59,8 +59,11 @@ const ANSWERS: readonly Partial<SamplingParams>[] = [
   { repetitionPenalty: 1.5, allowedTokenIds: [0], numLogprobs: 2 },
 ];
 
-/** Everything to record. Limits: prompts that the options let in. */
-export function warmUpRuns(options: SchedulerOptions): WarmUpRun[] {
+/**
+ * Everything to record. `expertRows`: further numbers of rows at which a mixture of experts takes other kernels.
+ * Limits: prompts that the options let in.
+ */
+export function warmUpRuns(options: SchedulerOptions, expertRows: readonly number[]): WarmUpRun[] {
   const { maxNumSeqs, maxNumBatchedTokens, maxModelLen } = options;
   const longest = maxModelLen - 2;
   const budget = Math.min(longest, maxNumBatchedTokens);
@@ -73,6 +76,10 @@ export function warmUpRuns(options: SchedulerOptions): WarmUpRun[] {
     add(Array<number>(rows).fill(1), { temperature: 1, topP: 0.9, numLogprobs: 2 });
   }
   for (const rows of upTo(ROW_COUNTS, budget)) add([rows], {});
+  for (const rows of expertRows) {
+    const prompts = promptsOf(rows, longest);
+    if (rows <= maxNumBatchedTokens && prompts.length <= maxNumSeqs) add(prompts, {});
+  }
   for (const context of upTo(CONTEXTS, Math.min(longest, budget * MAX_STEPS))) {
     for (const count of maxNumSeqs >= 4 ? [1, 4] : [1]) add(Array<number>(count).fill(context), { maxTokens: 2 });
   }
@@ -87,6 +94,13 @@ export function warmUpRuns(options: SchedulerOptions): WarmUpRun[] {
     }
   }
   return runs;
+}
+
+/** Lengths of prompts that together make a step of so many rows. */
+export function promptsOf(rows: number, longest: number): number[] {
+  const prompts = Array<number>(Math.floor(rows / longest)).fill(longest);
+  if (rows % longest > 0) prompts.push(rows % longest);
+  return prompts;
 }
 
 /** The values that are not above `most`, and `most` itself. */

@@ -9,7 +9,7 @@ import { assertFinite, type LoadedModel } from './load-model.ts';
 import { Scheduler } from './scheduler.ts';
 import type { SchedulerOptions } from './scheduler-options.ts';
 import { NEUTRAL_SAMPLING, type SamplingParams } from './types.ts';
-import { type WarmUpRun, warmUpRuns } from './warm-up-plans.ts';
+import { promptsOf, type WarmUpRun, warmUpRuns } from './warm-up-plans.ts';
 
 /** Rows of the real steps: one of each class for which `planMatmul` chooses another kernel. */
 const BATCH_SIZES = [1, 2, 3, 5, 9, 17, 33];
@@ -36,7 +36,7 @@ export async function warmUp(model: LoadedModel, options: SchedulerOptions, onPr
     onProgress(`compiling ${numAll} kernels`, numReady / numAll),
   );
   await assertComputes(model, options);
-  const runs = realRuns(options);
+  const runs = realRuns(model, options);
   for (const [i, run] of runs.entries()) {
     onProgress('running first steps', i / runs.length);
     await runAll(model, options, run);
@@ -47,15 +47,21 @@ export async function warmUp(model: LoadedModel, options: SchedulerOptions, onPr
 /** Makes the kernels of every step that requests may lead to; none is compiled by it. */
 export async function collectKernels(model: LoadedModel, options: SchedulerOptions): Promise<void> {
   await model.device.collectKernels(async () => {
-    for (const run of warmUpRuns(options)) await runAll(model, options, run);
+    const expertRows = model.runner.expertSteps.map(({ numTokens }) => numTokens);
+    for (const run of warmUpRuns(options, expertRows)) await runAll(model, options, run);
   });
 }
 
-function realRuns(options: SchedulerOptions): WarmUpRun[] {
+function realRuns({ runner }: LoadedModel, options: SchedulerOptions): WarmUpRun[] {
+  const longest = Math.max(1, options.maxModelLen - 2);
+  // What subgroup matrices need to know of the experts' weights is computed when they first run.
+  const withMatrices = runner.expertSteps.find(({ usesMatrices }) => usesMatrices);
+  const prompts = [[Math.min(PROMPT_TOKENS, longest)]];
+  if (withMatrices) prompts.push(promptsOf(withMatrices.numTokens, longest));
   const greedy = { ...NEUTRAL_SAMPLING, maxTokens: 2, ignoreEos: true };
   const sizes = BATCH_SIZES.filter((size) => size <= options.maxNumSeqs);
   return [
-    { promptLengths: [Math.max(1, Math.min(PROMPT_TOKENS, options.maxModelLen - 2))], params: greedy },
+    ...prompts.map((promptLengths) => ({ promptLengths, params: greedy })),
     ...sizes.map((size) => ({ promptLengths: Array<number>(size).fill(1), params: greedy })),
     ...SAMPLINGS.map((sampling) => ({ promptLengths: [1], params: { ...greedy, ...sampling } })),
   ];

@@ -11,6 +11,8 @@ import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
 import blocks from './include/blocks.wgsl' with { type: 'text' };
 import dp4a from './include/dp4a.wgsl' with { type: 'text' };
+import dp4aSums from './include/dp4a-sums.wgsl' with { type: 'text' };
+import dp4aTile from './include/dp4a-tile.wgsl' with { type: 'text' };
 import editRow from './include/edit-row.wgsl' with { type: 'text' };
 import gemvSums from './include/gemv-sums.wgsl' with { type: 'text' };
 import gemvSumsQuantised from './include/gemv-sums-quantised.wgsl' with { type: 'text' };
@@ -26,6 +28,8 @@ import matmulSums from './include/matmul-sums.wgsl' with { type: 'text' };
 import matmulSumsDp4a from './include/matmul-sums-dp4a.wgsl' with { type: 'text' };
 import matmulSumsQuantised from './include/matmul-sums-quantised.wgsl' with { type: 'text' };
 import matmulWeights from './include/matmul-weights.wgsl' with { type: 'text' };
+import matrixSums from './include/matrix-sums.wgsl' with { type: 'text' };
+import matrixTile from './include/matrix-tile.wgsl' with { type: 'text' };
 import moe from './include/moe.wgsl' with { type: 'text' };
 import moeCombineOutput from './include/moe-combine-output.wgsl' with { type: 'text' };
 import narrow from './include/narrow.wgsl' with { type: 'text' };
@@ -54,7 +58,9 @@ import matmulRows from './matmul-rows.wgsl' with { type: 'text' };
 import matmulTile from './matmul-tile.wgsl' with { type: 'text' };
 import moeAlign from './moe-align.wgsl' with { type: 'text' };
 import moeCombine from './moe-combine.wgsl' with { type: 'text' };
+import moeMatmulDp4a from './moe-matmul-dp4a.wgsl' with { type: 'text' };
 import moeMatmulGemv from './moe-matmul-gemv.wgsl' with { type: 'text' };
+import moeMatmulMatrix from './moe-matmul-matrix.wgsl' with { type: 'text' };
 import moeMatmulRows from './moe-matmul-rows.wgsl' with { type: 'text' };
 import moeMatmulTile from './moe-matmul-tile.wgsl' with { type: 'text' };
 import moeRoute from './moe-route.wgsl' with { type: 'text' };
@@ -86,6 +92,8 @@ export const shaderSources = {
   'attention-reduce.wgsl': attentionReduce,
   'blocks.wgsl': blocks,
   'dp4a.wgsl': dp4a,
+  'dp4a-sums.wgsl': dp4aSums,
+  'dp4a-tile.wgsl': dp4aTile,
   'embed.wgsl': embed,
   'edit-row.wgsl': editRow,
   'kept.wgsl': kept,
@@ -113,12 +121,16 @@ export const shaderSources = {
   'matmul-pack.wgsl': matmulPack,
   'matmul-range.wgsl': matmulRange,
   'matmul-reduce.wgsl': matmulReduce,
+  'matrix-sums.wgsl': matrixSums,
+  'matrix-tile.wgsl': matrixTile,
   'narrow.wgsl': narrow,
   'moe.wgsl': moe,
   'moe-align.wgsl': moeAlign,
   'moe-combine.wgsl': moeCombine,
   'moe-combine-output.wgsl': moeCombineOutput,
+  'moe-matmul-dp4a.wgsl': moeMatmulDp4a,
   'moe-matmul-gemv.wgsl': moeMatmulGemv,
+  'moe-matmul-matrix.wgsl': moeMatmulMatrix,
   'moe-matmul-rows.wgsl': moeMatmulRows,
   'moe-matmul-tile.wgsl': moeMatmulTile,
   'moe-route.wgsl': moeRoute,

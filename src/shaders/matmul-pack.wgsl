@@ -16,11 +16,16 @@ enable f16;
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
   @builtin(subgroup_size) subgroup_width: u32,
 ) {
-  let source = (params.x_row + group.x) * params.x_stride;
-  let target_row = group.x * params.row_words;
+  let row = group.y * groups.x + group.x;
+  if (row >= params.rows) {
+    return;
+  }
+  let source = (params.x_row + row) * params.x_stride;
+  let target_row = row * params.row_words;
   var largest = 0u;
   for (var i = lane; i < params.chunks * 2u; i += WG) {
     largest = max(largest, magnitude_bits(x[source + i]));

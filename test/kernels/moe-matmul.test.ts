@@ -1,16 +1,8 @@
 import { describe, expect, test } from 'bun:test';
-import type { GpuDevice } from '../../src/engine/gpu/device.ts';
-import type { OpContext } from '../../src/engine/ops/context.ts';
-import { allocateMoeLists, recordMoeAlign } from '../../src/engine/ops/moe-align.ts';
-import {
-  expertsOf,
-  type MoePlan,
-  planMoe,
-  recordMoeDown,
-  recordMoeDownCombine,
-  recordMoeGated,
-} from '../../src/engine/ops/moe-matmul.ts';
-import { isQuantised, type MatrixFormat } from '../../src/engine/ops/tensor.ts';
+import type { MatmulAdapter } from '../../src/engine/ops/matmul-plan.ts';
+import { expertsOf, recordMoeDownCombine } from '../../src/engine/ops/moe-matmul.ts';
+import { type MoePlan, moePlanChanges, planMoe } from '../../src/engine/ops/moe-plan.ts';
+import type { MatrixFormat } from '../../src/engine/ops/tensor.ts';
 import {
   allVariants,
   context,
@@ -18,36 +10,18 @@ import {
   matrix,
   randomNumbers,
   readTensor,
-  roundTo,
   tensor,
   type Variant,
   variants,
-  vector,
 } from '../helpers/gpu.ts';
-import { expertIds, moeRoutes, type Spread } from '../helpers/moe.ts';
-import { quantisedMatrix } from '../helpers/quantised.ts';
+import { expertIds, moeRoutes } from '../helpers/moe.ts';
+import { checkMoeProducts, type MoeCase } from '../helpers/moe-products.ts';
 import { expectClose } from '../helpers/tolerance.ts';
-import { activationReference } from '../reference/matmul.ts';
 import { moeCombineReference } from '../reference/moe-combine.ts';
 import { moeMatmulReference } from '../reference/moe-matmul.ts';
-import { rmsNormReference } from '../reference/rms-norm.ts';
-
-interface Case {
-  readonly numTokens: number;
-  readonly numExperts: number;
-  readonly topK: number;
-  readonly n: number;
-  readonly k: number;
-  readonly spread: Spread;
-  readonly format: MatrixFormat;
-  /** The gated product takes the rows before their norm. */
-  readonly norm?: boolean;
-  /** Rows of a shard; all in one unless said. */
-  readonly rowsPerShard?: number;
-}
 
 const SHAPE = { n: 33, k: 100, format: 'bf16', spread: 'random' } as const;
-const CASES: Case[] = [
+const CASES: MoeCase[] = [
   { ...SHAPE, numTokens: 1, numExperts: 8, topK: 2, format: 'f32', rowsPerShard: 3 * 33 },
   { ...SHAPE, numTokens: 3, numExperts: 60, topK: 4, n: 7, k: 520 },
   { ...SHAPE, numTokens: 17, numExperts: 20, topK: 2, spread: 'few', format: 'f16', rowsPerShard: 3 * 33 },
@@ -59,7 +33,7 @@ const CASES: Case[] = [
   { ...SHAPE, numTokens: 12, numExperts: 16, topK: 2, n: 64, k: 64, format: 'int4', spread: 'few' },
   { ...SHAPE, numTokens: 70, numExperts: 4, topK: 2, n: 32, k: 64, format: 'int8', spread: 'few' },
 ];
-const NORM_CASES: Case[] = [
+const NORM_CASES: MoeCase[] = [
   { ...SHAPE, numTokens: 3, numExperts: 8, topK: 2, k: 172, norm: true },
   { ...SHAPE, numTokens: 1, numExperts: 60, topK: 4, n: 32, k: 64, format: 'int4', norm: true },
 ];
@@ -71,82 +45,13 @@ const PLANS: MoePlan[] = [
   { kind: 'tile', tileRows: 64 },
 ];
 
-function planOf(ops: OpContext, what: Case): MoePlan {
-  const { maxComputeWorkgroupStorageSize } = ops.device.limits;
-  return planMoe(what.numTokens * what.topK, what.numExperts, ops.software, maxComputeWorkgroupStorageSize);
-}
-
-/** Records what a layer does between the choice and the sum; checks each stage against float64. */
-async function check(device: GpuDevice, variant: Variant, what: Case, given?: MoePlan): Promise<MoePlan> {
-  const { numTokens, numExperts, topK, n, k, format, rowsPerShard } = what;
-  const ops = context(device, variant);
-  const plan = given ?? planOf(ops, what);
-  const name = `${variant.name} ${plan.kind} ${plan.tileRows} ${JSON.stringify(what)}`;
-  const numPairs = numTokens * topK;
-  const ids = expertIds(numTokens, numExperts, topK, what.spread);
-  const shareds = topK > 1 ? randomNumbers(9, numTokens * k) : null;
-  const weights = randomNumbers(8, numTokens * (topK + (shareds ? 1 : 0)));
-  const routes = moeRoutes(device, numExperts, topK, ids, weights);
-  const lists = allocateMoeLists(device, numPairs, numExperts, Math.min(4, plan.tileRows));
-  const stacked = (seed: number, rows: number, columns: number, spread: number, perShard = rows) => {
-    const raw = randomNumbers(seed, rows * columns, spread);
-    if (isQuantised(format)) return quantisedMatrix(device, `w${seed}`, format, 32, columns, raw, perShard);
-    const values = raw.map((v) => roundTo(format, v));
-    return { values, matrix: matrix(device, `w${seed}`, format, rows, columns, values, perShard) };
-  };
-  const raw = randomNumbers(1, numTokens * k);
-  const normWeight = randomNumbers(7, k);
-  const eps = 1e-5;
-  const x = raw.slice();
-  for (let t = 0; what.norm && t < numTokens; t++) {
-    x.set(Float32Array.from(rmsNormReference(raw.subarray(t * k, (t + 1) * k), normWeight, eps)), t * k);
-  }
-  const gate = stacked(2, numExperts * n, k, 1 / Math.sqrt(k), rowsPerShard);
-  const up = stacked(3, numExperts * n, k, 1, rowsPerShard);
-  const common = { plan, routes, lists, numTokens };
-  if (plan.tileRows > 1) recordMoeAlign(ops, routes, lists, numPairs, plan.tileRows);
-  const gated = tensor(device, 'gated', numPairs, n);
-  recordMoeGated(ops, {
-    ...{ ...common, x: tensor(device, 'x', numTokens, k, raw), activation: 'silu', y: gated },
-    ...{ gate: gate.matrix, up: up.matrix },
-    norm: what.norm ? { weight: vector(device, 'norm', normWeight), eps } : null,
-  });
-  ops.recorder.submit();
-  const g = moeMatmulReference(x, gate.values, ids, topK, n, k);
-  const u = moeMatmulReference(x, up.values, ids, topK, n, k);
-  const wantGated = g.map((v, i) => activationReference('silu', v) * (u[i] ?? 0));
-  expectClose('activation', await readTensor(device, gated), wantGated, `${name}: gated`, Math.sqrt(k) * 4);
-
-  // Down: from rows of n to rows of k, one for each pair.
-  const rows = randomNumbers(4, numPairs * n);
-  const downRows = rowsPerShard === undefined ? undefined : (rowsPerShard / n) * k;
-  const down = stacked(5, numExperts * k, n, 1, downRows);
-  const xs = tensor(device, 'rows', numPairs, n, rows);
-  const wantRows = moeMatmulReference(rows, down.values, ids, 1, k, n);
-  if (plan.tileRows > 1) {
-    const y = tensor(device, 'y', numPairs, k);
-    recordMoeDown(ops, { ...common, x: xs, weight: down.matrix, y });
-    ops.recorder.submit();
-    expectClose('matmul', await readTensor(device, y), wantRows, `${name}: down`, Math.sqrt(n) * 4);
-  } else {
-    const start = randomNumbers(6, numTokens * k);
-    const y = tensor(device, 'y', numTokens, k, start);
-    const shared = shareds && tensor(device, 'shared', numTokens, k, shareds);
-    recordMoeDownCombine(ops, { ...common, x: xs, weight: down.matrix, shared, y });
-    ops.recorder.submit();
-    const want = moeCombineReference(start, wantRows, weights, topK, k, shareds);
-    expectClose('matmul', await readTensor(device, y), want, `${name}: down and sum`, Math.sqrt(n) * 4 * topK);
-  }
-  return plan;
-}
-
 describe('moe-matmul', () => {
   for (const what of CASES) {
     const { numTokens, numExperts, topK, spread, format } = what;
     gpuTest(`${format}: ${numTokens} tokens, ${topK} of ${numExperts} experts, ${spread}`, async (device) => {
       for (const variant of allVariants(device)) {
         if (variant.f16 && !variant.software && format !== 'f16') continue;
-        await check(device, variant, what);
+        await checkMoeProducts(device, variant, what);
       }
     });
   }
@@ -154,17 +59,18 @@ describe('moe-matmul', () => {
   gpuTest('few pairs take the rms norm of their rows along', async (device) => {
     for (const variant of allVariants(device)) {
       if (variant.software) continue;
-      for (const what of NORM_CASES) await check(device, variant, what);
+      for (const what of NORM_CASES) await checkMoeProducts(device, variant, what);
     }
   });
 
   for (const plan of PLANS) {
     gpuTest(`tiles of ${plan.tileRows} by ${plan.kind}, whatever the number of pairs`, async (device) => {
       const [plain, ...others] = variants(device) as [Variant, ...Variant[]];
-      const what: Case = { ...SHAPE, numTokens: 21, numExperts: 8, topK: 2, spread: 'few' };
-      await check(device, plain, what, plan);
+      const what: MoeCase = { ...SHAPE, numTokens: 21, numExperts: 8, topK: 2, spread: 'few' };
+      await checkMoeProducts(device, plain, what, plan);
       // The others differ in how sums are added up: the widest tile has most of them.
-      if (plan.tileRows === 16) for (const variant of others.slice(0, 1)) await check(device, variant, what, plan);
+      if (plan.tileRows === 16)
+        for (const variant of others.slice(0, 1)) await checkMoeProducts(device, variant, what, plan);
     });
   }
 
@@ -194,8 +100,15 @@ describe('moe-matmul', () => {
     expect(() => expertsOf({ buffer, firstRow: 26, rows: 5 }, 10)).toThrow('shard');
   });
 
+  const adapter: MatmulAdapter = { software: false, workgroupBytes: 32768, matrix: null, subgroupMaxSize: 32 };
+  const plan = (
+    numPairs: number,
+    numExperts: number,
+    more: Partial<MatmulAdapter> = {},
+    formats: MatrixFormat[] = [],
+  ) => planMoe({ numPairs, numExperts, formats }, { ...adapter, ...more });
+
   test('plan: few pairs are not sorted, many get tiles by how many an expert has', () => {
-    const plan = (numPairs: number, numExperts: number) => planMoe(numPairs, numExperts, false, 32768);
     expect([2, 16, 17, 40, 64, 130, 300, 1000].map((pairs) => plan(pairs, 8))).toEqual([
       { kind: 'gemv', tileRows: 1 },
       { kind: 'gemv', tileRows: 1 },
@@ -207,10 +120,44 @@ describe('moe-matmul', () => {
       { kind: 'tile', tileRows: 64 },
     ]);
     expect([64, 65, 256].map((pairs) => plan(pairs, 128).tileRows)).toEqual([1, 4, 4]);
-    expect(planMoe(1000, 8, false, 16384).tileRows).toBe(32);
-    expect([2, 100].map((pairs) => planMoe(pairs, 8, true, 32768))).toEqual([
+    expect(plan(1000, 8, { workgroupBytes: 16384 }).tileRows).toBe(32);
+    expect([2, 100].map((pairs) => plan(pairs, 8, { software: true }))).toEqual([
       { kind: 'rows', tileRows: 1 },
       { kind: 'rows', tileRows: 4 },
+    ]);
+  });
+
+  test('plan: from 16 pairs per expert on, subgroup matrices multiply what is not f32', () => {
+    const matrix = { M: 16, N: 16, K: 16, componentType: 'f16', resultComponentType: 'f32' } as const;
+    const sizes = (formats: MatrixFormat[], more: Partial<MatmulAdapter> = {}) =>
+      [127, 128, 240, 256, 768, 800].map((pairs) => {
+        const { kind, tileRows } = plan(pairs, 8, { matrix, ...more }, formats);
+        return `${kind} ${tileRows}`;
+      });
+    const all = ['gemv 16', 'matrix 32', 'matrix 32', 'matrix 64', 'matrix 64', 'matrix 128'];
+    expect(sizes(['bf16', 'bf16'])).toEqual(all);
+    expect(sizes(['int4', 'f16'])).toEqual(all);
+    expect(sizes(['int4', 'f32'])).toEqual(['gemv 16', 'gemv 16', 'tile 32', 'tile 32', 'tile 64', 'tile 64']);
+    expect(sizes(['f16'], { software: true })[5]).toBe('rows 4');
+    // Too many sums for so few lanes.
+    expect(sizes(['f16'], { subgroupMaxSize: 8 })[5]).toBe('matrix 64');
+    expect(sizes(['f16'], { workgroupBytes: 4096 })[5]).toBe('tile 32');
+  });
+
+  test('plan: every change of plan is known by its first number of tokens', () => {
+    const matrix = { M: 16, N: 16, K: 16, componentType: 'f16', resultComponentType: 'f32' } as const;
+    const shape = { numExperts: 128, topK: 8, formats: ['bf16' as const] };
+    const changes = moePlanChanges(shape, 2048, { ...adapter, matrix });
+    expect(changes.map(({ tokens, plan: { kind, tileRows } }) => `${tokens}: ${kind} ${tileRows}`)).toEqual([
+      ...[
+        '1: gemv 1',
+        '9: gemv 4',
+        '33: gemv 8',
+        '81: gemv 16',
+        '256: matrix 32',
+        '481: matrix 64',
+        '1537: matrix 128',
+      ],
     ]);
   });
 });

@@ -7,7 +7,7 @@ import type { GpuBuffer } from '../gpu/buffer.ts';
 import type { GpuDevice } from '../gpu/device.ts';
 import { type AttentionPlan, attentionScratchBytes } from '../ops/attention-plan.ts';
 import { allocateMoeLists, type MoeLists } from '../ops/moe-align.ts';
-import { SMALLEST_TILE_ROWS } from '../ops/moe-matmul.ts';
+import { SMALLEST_TILE_ROWS } from '../ops/moe-plan.ts';
 import { allocateMoeRoutes, type MoeRoutes } from '../ops/moe-route.ts';
 import type { RopeTable } from '../ops/rope-kv.ts';
 import { paddedColumns, type Tensor } from '../ops/tensor.ts';

@@ -26,6 +26,23 @@ export function flopsPerToken(spec: ModelSpec): number {
   return 2 * spec.layers.reduce((sum, layer) => sum + weightsOf(spec, layer), 0);
 }
 
+/** Rows that products of one token take, by their widths: what may be packed or quantised for one product at a time. Units: elements. */
+export function productRows(spec: ModelSpec): { rows: number; columns: number }[] {
+  const { hidden, ffn, heads, headDim, moe } = spec;
+  const shapes = [{ rows: 1, columns: Math.max(hidden, ffn, heads * headDim, moe?.sharedFfn ?? 0) }];
+  if (moe) shapes.push({ rows: moe.topK, columns: moe.ffn });
+  return shapes;
+}
+
+/** Rows of all matrices that may be packed with a number of their own for each. */
+export function matrixRows(spec: ModelSpec): number {
+  const { hidden, ffn, heads, kvHeads, headDim, moe } = spec;
+  const attention = (heads + 2 * kvHeads) * headDim + hidden;
+  const dense = 2 * ffn + hidden;
+  const experts = moe ? moe.numExperts * (2 * moe.ffn + hidden + 1) + 2 * (moe.sharedFfn ?? 0) + hidden : 0;
+  return spec.layers.reduce((sum, layer) => sum + attention + (layer.ffn === 'dense' ? dense : experts), 0);
+}
+
 /** The widest row of activations that a token has, and what all of a token's rows take in a forward pass. Units: elements. */
 export function activationRows(spec: ModelSpec): { widest: number; total: number } {
   const { hidden, ffn, heads, kvHeads, headDim, moe } = spec;

@@ -11,12 +11,14 @@ import type { ParamValue } from '../gpu/preprocess.ts';
 import { type OpContext, variant } from './context.ts';
 import { matmulParams } from './matmul-params.ts';
 import { type RowNorm, recordQuantiseRows } from './quantise-rows.ts';
-import { CHUNK, isQuantised, type Matrix, type Tensor, type Vector } from './tensor.ts';
+import { CHUNK, isQuantised, type Matrix, type MatrixFormat, type Tensor, type Vector } from './tensor.ts';
 
 /** Rows that one pass over the weights takes at most; more go to tiles. */
 const MAX_VECTOR_ROWS = 16;
 /** Rows and outputs of a tile. */
 const TILE = 64;
+/** Tiles are staged in halves of a block. Units: chunks. */
+export const TILE_LOAD = 2;
 const MAX_GROUPS_X = 65535;
 /** Elements that a lane takes at a time. */
 const BLOCK = 32;
@@ -54,16 +56,19 @@ export function takesBytes(context: OpContext, weight: Matrix): boolean {
   return Boolean(context.dp4a) && isQuantised(weight.format);
 }
 
+/** Chunks in 16 bytes of integers, which a lane of the matrix-vector kernel loads at a time. */
+export function vectorLoad(format: MatrixFormat): number {
+  return format === 'int8' ? 2 : 4;
+}
+
 function planBytes(context: OpContext, product: BytesProduct): BytesPlan {
   const { numRows, weight, second } = product;
   if (numRows > MAX_VECTOR_ROWS && !context.software) {
-    // Staged in halves of a block.
-    return { shader: 'matmul-dp4a.wgsl', load: 2, params: {}, outputs: TILE, rows: TILE };
+    return { shader: 'matmul-dp4a.wgsl', load: TILE_LOAD, params: {}, outputs: TILE, rows: TILE };
   }
   let cols = 1;
   while (cols < numRows && cols < (context.software ? 4 : MAX_VECTOR_ROWS)) cols *= 2;
-  // 16 bytes.
-  const load = weight.format === 'int8' ? 2 : 4;
+  const load = vectorLoad(weight.format);
   if (context.software) {
     const rows = second ? 2 : 4;
     return {

@@ -1,18 +1,18 @@
 /**
  * Matrix products for more rows than the matrix-vector kernel takes: tiles in registers or of subgroup matrices, split along k where few.
  *
- * Owns what these need besides the product itself: rows packed to f16, the scales of weights, and the partial sums with their reduction.
- * Shaders: matmul-tile.wgsl, matmul-matrix.wgsl, matmul-pack.wgsl, matmul-range.wgsl, matmul-reduce.wgsl. Next: `matmul-plan.ts`.
+ * Owns the partial sums with their reduction. Shaders: matmul-tile.wgsl, matmul-matrix.wgsl, matmul-reduce.wgsl.
+ * Next: `matmul-plan.ts`, `matmul-f16.ts` (the operands of subgroup matrices).
  */
 import type { GpuBuffer } from '../gpu/buffer.ts';
-import type { GpuDevice } from '../gpu/device.ts';
 import { struct } from '../gpu/layout.ts';
 import type { ParamValue } from '../gpu/preprocess.ts';
-import { Recorder } from '../gpu/recorder.ts';
 import { type OpContext, variant } from './context.ts';
-import { MATRIX_STAGE_CHUNKS, type ManyRowsPlan, type MatrixPlan, partChunks, tileSize } from './matmul-plan.ts';
+import { isScaled, matrixRanges, recordPack } from './matmul-f16.ts';
+import { weightParams } from './matmul-params.ts';
+import { type ManyRowsPlan, type MatrixPlan, partChunks, tileSize } from './matmul-plan.ts';
 import { scratchBuffer } from './scratch.ts';
-import { CHUNK, formatCode, type Matrix, type MatrixShard, paddedColumns, type Tensor, type Vector } from './tensor.ts';
+import { CHUNK, type Matrix, paddedColumns, type Tensor, type Vector } from './tensor.ts';
 
 /** As far as `y_column` what include/matmul.wgsl reads. */
 const manyParams = struct('MatmulParams', {
@@ -27,14 +27,8 @@ const manyParams = struct('MatmulParams', {
   part_chunks: 'u32',
   parts: 'u32',
 });
-const packParams = struct('PackParams', { x_row: 'u32', x_stride: 'u32', chunks: 'u32', row_words: 'u32' });
-const rangeParams = struct('RangeParams', { rows: 'u32', chunks: 'u32' });
 
-const PACK_WG = 256;
-const RANGE_WG = 64;
 const REDUCE_WG = 64;
-const MAX_GROUPS_X = 65535;
-const PACKED = 'matmul packed rows';
 
 /** One product, with what its epilogue does as parameters of include/matmul-output.wgsl. */
 export interface ManyRowsProduct {
@@ -47,12 +41,6 @@ export interface ManyRowsProduct {
   readonly bias: Vector | null;
   readonly secondBias: Vector | null;
   readonly epilogue: Readonly<Record<'ACTIVATION' | 'GATED' | 'BIAS' | 'ACCUMULATE', ParamValue>>;
-}
-
-/** Makes room at load for rows packed to f16, so that no step allocates: `columns` of the widest x, `rows` of the largest step. */
-export function reserveManyRows(context: OpContext, rows: number, columns: number): void {
-  if (!context.matrix || context.software) return;
-  scratchBuffer(context.device, PACKED, rows * packedRowWords(columns, MATRIX_STAGE_CHUNKS) * 16);
 }
 
 /** Records the product as planned. */
@@ -74,7 +62,7 @@ export function recordManyRows(context: OpContext, plan: ManyRowsPlan, what: Man
     },
     manyParams,
   );
-  const packed = plan.kind === 'matrix' ? packRows(context, plan, what) : null;
+  const packed = plan.kind === 'matrix' ? recordPack(context, { ...what, columns: weight.columns }) : null;
   const tile = tileSize(plan);
   weight.shards.forEach((shard, i) => {
     const partner = second?.shards[i];
@@ -98,8 +86,8 @@ export function recordManyRows(context: OpContext, plan: ManyRowsPlan, what: Man
     if (shard.scales) operands.scales = shard.scales;
     if (partner?.scales) operands.scales2 = partner.scales;
     if (plan.kind === 'matrix' && isScaled(weight)) {
-      operands.ranges = weightRanges(context, weight, shard);
-      if (second && partner) operands.ranges2 = weightRanges(context, second, partner);
+      operands.ranges = matrixRanges(context, weight, shard);
+      if (second && partner) operands.ranges2 = matrixRanges(context, second, partner);
     }
     const [width, height] = [Math.ceil(shard.rows / tile.outputs), Math.ceil(numRows / tile.rows)];
     if (!isSplit) {
@@ -114,88 +102,25 @@ export function recordManyRows(context: OpContext, plan: ManyRowsPlan, what: Man
   });
 }
 
-/** What include/matmul-weights.wgsl must know of a matrix, besides how much of it is loaded at once. */
-export function weightParams(context: OpContext, { format, groups }: Matrix) {
-  return {
-    FORMAT: formatCode(format),
-    F16: context.f16 && format === 'f16',
-    GROUP: groups?.size ?? 0,
-    ZEROS: groups?.zeros ?? false,
-  };
+function tileParams(plan: ManyRowsPlan, weight: Matrix): Record<string, ParamValue> {
+  if (plan.kind === 'tile') {
+    const { blockRows: ROWS, blockOutputs: COLS, stageChunks: STAGE_CHUNKS } = plan;
+    return { ROWS, COLS, STAGE_CHUNKS, LANES_X: plan.lanesX, LANES_Y: plan.lanesY, NORM: false, DP4A: false };
+  }
+  return matrixParams(plan, weight);
 }
 
-function tileParams(plan: ManyRowsPlan, weight: Matrix): Record<string, ParamValue> {
-  const shared = { ROWS: plan.blockRows, COLS: plan.blockOutputs, STAGE_CHUNKS: plan.stageChunks };
-  if (plan.kind === 'tile') return { ...shared, LANES_X: plan.lanesX, LANES_Y: plan.lanesY, NORM: false, DP4A: false };
+/** What the shaders with subgroup matrices must know of a tile and of a matrix. */
+export function matrixParams(plan: MatrixPlan, weight: Matrix): Record<string, ParamValue> {
   const { M, N, K } = plan.config;
   return {
-    ...shared,
+    ROWS: plan.blockRows,
+    COLS: plan.blockOutputs,
+    STAGE_CHUNKS: plan.stageChunks,
     MATRIX_M: M,
     MATRIX_N: N,
     MATRIX_K: K,
     WG: plan.workgroupSize,
     SCALED: isScaled(weight),
   };
-}
-
-/** Whether weights may lie outside the range of f16. */
-function isScaled(weight: Matrix): boolean {
-  return weight.format !== 'f16';
-}
-
-interface PackedRows {
-  readonly buffer: GpuBuffer;
-  /** Units: 16 bytes. */
-  readonly rowWords: number;
-}
-
-/** Units: 16 bytes; a word for the scale, and whole stages of chunks. */
-function packedRowWords(columns: number, stageChunks: number): number {
-  return 1 + Math.ceil(paddedColumns(columns) / CHUNK / stageChunks) * stageChunks;
-}
-
-function packRows(context: OpContext, plan: MatrixPlan, { x, firstRow, numRows, weight }: ManyRowsProduct): PackedRows {
-  const rowWords = packedRowWords(weight.columns, plan.stageChunks);
-  const buffer = scratchBuffer(context.device, PACKED, numRows * rowWords * 16);
-  const params = {
-    x_row: firstRow,
-    x_stride: x.stride / 4,
-    chunks: paddedColumns(weight.columns) / CHUNK,
-    row_words: rowWords,
-  };
-  const kernel = variant(context, 'matmul-pack.wgsl', { WG: PACK_WG }, packParams);
-  context.recorder.dispatch(kernel, { x: x.buffer, packed: buffer }, params, numRows);
-  return { buffer, rowWords };
-}
-
-const knownRanges = new WeakMap<GpuBuffer, GpuBuffer>();
-const setupRecorders = new WeakMap<GpuDevice, Recorder>();
-
-/**
- * The powers of two that bring a shard's rows into the range of f16, computed when they are first asked for:
- * at once, in a submit of its own, because the step that asks may be dropped.
- */
-function weightRanges(context: OpContext, weight: Matrix, shard: MatrixShard): GpuBuffer {
-  const known = knownRanges.get(shard.buffer);
-  if (known) return known;
-  const { device } = context;
-  // Nothing runs then, and a buffer that is never filled must not be kept.
-  const ranges = device.isCollecting
-    ? shard.buffer
-    : device.createBuffer(`${shard.buffer.label} ranges`, shard.rows * 4);
-  let recorder = setupRecorders.get(device);
-  if (!recorder) {
-    recorder = new Recorder(device, 0);
-    setupRecorders.set(device, recorder);
-  }
-  const params = { ...weightParams(context, weight), LOAD: 1, GATED: false, WG: RANGE_WG };
-  const kernel = variant(context, 'matmul-range.wgsl', params, rangeParams);
-  const buffers: Record<string, GpuBuffer> = { w: shard.buffer, ranges };
-  if (shard.scales) buffers.scales = shard.scales;
-  const width = Math.min(shard.rows, MAX_GROUPS_X);
-  const values = { rows: shard.rows, chunks: paddedColumns(weight.columns) / CHUNK };
-  recorder.dispatch(kernel, buffers, values, width, Math.ceil(shard.rows / width));
-  recorder.submit();
-  if (!device.isCollecting) knownRanges.set(shard.buffer, ranges);
-  return ranges;
 }

@@ -149,24 +149,32 @@ function tileBytes(plan: TilePlan, gated: boolean): number {
   return (rows + outputs * (gated ? 2 : 1)) * (plan.stageChunks * 2 + 1) * 16;
 }
 
-/** Null where the adapter has none that fits, or the weights are f32: who keeps them so wants products of f32. */
-function planMatrix(shape: MatmulShape, adapter: MatmulAdapter): MatrixPlan | null {
-  const { matrix, subgroupMaxSize } = adapter;
-  if (!matrix || shape.format === 'f32') return null;
-  const workgroupSize = subgroupMaxSize * SUBGROUPS_PER_SIDE ** 2;
-  const fits = MATRIX_TILES.filter(([, , rowsFrom, rowsTo]) => shape.rows >= rowsFrom && shape.rows <= rowsTo)
+/** Tiles of subgroup matrices with so many rows that the adapter can compute, those with most outputs first. */
+export function matrixTiles(tileRows: number, gated: boolean, adapter: MatmulAdapter): MatrixPlan[] {
+  const { matrix, subgroupMaxSize, workgroupBytes } = adapter;
+  if (!matrix) return [];
+  return MATRIX_TILES.filter(([rows]) => rows === tileRows)
     .map(
       ([rows, outputs]): MatrixPlan => ({
         kind: 'matrix',
         config: matrix,
-        workgroupSize,
+        workgroupSize: subgroupMaxSize * SUBGROUPS_PER_SIDE ** 2,
         blockRows: rows / SUBGROUPS_PER_SIDE / matrix.M,
         blockOutputs: outputs / SUBGROUPS_PER_SIDE / matrix.N,
         stageChunks: MATRIX_STAGE_CHUNKS,
         parts: 1,
       }),
     )
-    .filter((plan) => isComputable(plan, shape.gated, adapter.workgroupBytes));
+    .filter((plan) => isComputable(plan, gated, workgroupBytes));
+}
+
+/** Null where the adapter has none that fits, or the weights are f32: who keeps them so wants products of f32. */
+function planMatrix(shape: MatmulShape, adapter: MatmulAdapter): MatrixPlan | null {
+  if (shape.format === 'f32') return null;
+  const sizes = new Set(
+    MATRIX_TILES.filter(([, , from, to]) => shape.rows >= from && shape.rows <= to).map(([rows]) => rows),
+  );
+  const fits = [...sizes].flatMap((rows) => matrixTiles(rows, shape.gated, adapter));
   const roomy = fits.find((plan) => tileSize(plan).rows > MAX_SKINNY_ROWS && numGroups(plan, shape) >= ROOMY_GROUPS);
   // Where even small tiles are few, the sums are split: a tile of 64 outputs reads less for that than one of 32, which is for small subgroups.
   const chosen = roomy ?? fits.find((plan) => tileSize(plan).rows <= MAX_SKINNY_ROWS) ?? fits[0];

@@ -10,8 +10,8 @@ import type { ParamValue } from '../gpu/preprocess.ts';
 import { type OpContext, variant } from './context.ts';
 import { gemvBytes } from './gemv-plan.ts';
 import { recordByBytes, takesBytes } from './matmul-dp4a.ts';
-import { recordManyRows, weightParams } from './matmul-many.ts';
-import { matmulParams } from './matmul-params.ts';
+import { recordManyRows } from './matmul-many.ts';
+import { matmulParams, weightParams } from './matmul-params.ts';
 import { type MatmulAdapter, type MatmulPlan, planMatmul } from './matmul-plan.ts';
 import {
   CHUNK,
@@ -157,7 +157,8 @@ function epilogueParams({ second, bias, accumulate, activation }: Recording) {
   };
 }
 
-function adapterOf({ device, software, matrix }: OpContext): MatmulAdapter {
+/** What the planners of products must know of this context's adapter. */
+export function adapterOf({ device, software, matrix }: OpContext): MatmulAdapter {
   const { maxComputeWorkgroupStorageSize: workgroupBytes } = device.limits;
   return { software, workgroupBytes, matrix, subgroupMaxSize: device.adapter.subgroupMaxSize };
 }

@@ -1,18 +1,25 @@
 /**
  * Matrix products in which each pair (token, choice) is multiplied by its own expert's weights.
  *
- * Owns the choice of kernel: few pairs are tiles of one each and need no sorting; many are sorted by expert (`moe-align.ts`) and go
- * through tiles. A matrix stacks all experts by rows; shards end between experts, or lie within one that exceeds a binding: one dispatch
- * per shard skips the pairs of others. Shaders: moe-matmul-gemv.wgsl, moe-matmul-tile.wgsl, moe-matmul-rows.wgsl.
+ * Owns the recording, by a plan of `moe-plan.ts`. A matrix stacks all experts by rows; shards end between experts, or lie within one that
+ * exceeds a binding: one dispatch per shard skips the pairs of others. Shaders: moe-matmul-gemv.wgsl, moe-matmul-tile.wgsl,
+ * moe-matmul-matrix.wgsl, moe-matmul-dp4a.wgsl, moe-matmul-rows.wgsl.
  */
 import type { GpuBuffer } from '../gpu/buffer.ts';
 import { struct } from '../gpu/layout.ts';
 import type { ParamValue } from '../gpu/preprocess.ts';
 import { type OpContext, variant } from './context.ts';
 import { ACTIVATION_CODE, type Activation, checkPair, type FoldedNorm, loadChunks } from './matmul.ts';
+import { TILE_LOAD, takesBytes, vectorLoad } from './matmul-dp4a.ts';
+import { isScaled, matrixRanges, recordPack } from './matmul-f16.ts';
+import { matrixParams } from './matmul-many.ts';
+import { weightParams } from './matmul-params.ts';
+import { tileSize } from './matmul-plan.ts';
 import { type MoeLists, maxTiles } from './moe-align.ts';
+import type { MoePlan } from './moe-plan.ts';
 import type { MoeRoutes } from './moe-route.ts';
-import { CHUNK, formatCode, type Matrix, type MatrixShard, paddedColumns, type Tensor } from './tensor.ts';
+import { recordQuantiseRows } from './quantise-rows.ts';
+import { CHUNK, type Matrix, type MatrixShard, paddedColumns, type Tensor } from './tensor.ts';
 
 const moeMatmulParams = struct('MoeMatmulParams', {
   n: 'u32',
@@ -30,48 +37,6 @@ const moeMatmulParams = struct('MoeMatmulParams', {
   eps: 'f32',
 });
 
-/** How a step's pairs are multiplied: `tileRows` pairs of one expert at a time, sorted unless that is one. */
-export interface MoePlan {
-  readonly kind: 'gemv' | 'rows' | 'tile';
-  readonly tileRows: number;
-}
-
-/** Up to here sorting costs more than what it saves, whatever the experts. */
-const MAX_UNSORTED_PAIRS = 16;
-/** On a CPU, where a tile costs the same however full it is: mean pairs per expert up to which sorting does not pay. */
-const SOFTWARE_UNSORTED_PER_EXPERT = 4;
-/** Sizes of tiles, each with the mean number of pairs per expert up to which it is the best. */
-const GEMV_TILES = [
-  [4, 2],
-  [8, 5],
-  [16, 16],
-] as const;
-const SMALL_TILE_ROWS = 32;
-const LARGE_TILE_ROWS = 64;
-const SOFTWARE_TILE_ROWS = 4;
-
-/** The smallest tile that {@link planMoe} gives where pairs are sorted. */
-export const SMALLEST_TILE_ROWS = 4;
-
-/** Picks the kernel for a number of pairs. Units of `workgroupBytes`: bytes of workgroup memory that the device offers. */
-export function planMoe(numPairs: number, numExperts: number, software: boolean, workgroupBytes: number): MoePlan {
-  if (software) {
-    const isSorted = numPairs > SOFTWARE_UNSORTED_PER_EXPERT * numExperts;
-    return { kind: 'rows', tileRows: isSorted ? SOFTWARE_TILE_ROWS : 1 };
-  }
-  // Where most experts have one pair at most, tiles are no fuller for being sorted; pairs that share an expert share it in the cache.
-  if (numPairs <= Math.max(MAX_UNSORTED_PAIRS, numExperts / 2)) return { kind: 'gemv', tileRows: 1 };
-  const perExpert = numPairs / numExperts;
-  for (const [tileRows, most] of GEMV_TILES) if (perExpert <= most) return { kind: 'gemv', tileRows };
-  const isLarge = perExpert > SMALL_TILE_ROWS && tileBytes(LARGE_TILE_ROWS) <= workgroupBytes;
-  return { kind: 'tile', tileRows: isLarge ? LARGE_TILE_ROWS : SMALL_TILE_ROWS };
-}
-
-/** Workgroup memory of a gated tile, as moe-matmul-tile.wgsl declares it. */
-function tileBytes(rows: number): number {
-  return rows * (3 * 9 * 16 + 4);
-}
-
 interface Common {
   readonly plan: MoePlan;
   readonly routes: MoeRoutes;
@@ -83,7 +48,7 @@ interface Common {
 export interface MoeGatedArgs extends Common {
   /** Shapes: [T, K]. */
   readonly x: Tensor;
-  /** Only with plans of the matrix-vector kernel that do not sort. */
+  /** Only with plans of the matrix-vector kernel that do not sort, or where x is turned into bytes. */
   readonly norm?: FoldedNorm | null;
   /** Shapes: [numExperts N, K], both sharded alike. */
   readonly gate: Matrix;
@@ -141,28 +106,46 @@ interface Recording extends Common {
   readonly combine: { readonly shared: Tensor | null } | null;
 }
 
-const SHADER = { gemv: 'moe-matmul-gemv.wgsl', rows: 'moe-matmul-rows.wgsl', tile: 'moe-matmul-tile.wgsl' } as const;
+/** Elements that a lane takes at a time. */
+const BYTES_BLOCK = 32;
+
+const SHADER = {
+  gemv: 'moe-matmul-gemv.wgsl',
+  rows: 'moe-matmul-rows.wgsl',
+  tile: 'moe-matmul-tile.wgsl',
+  matrix: 'moe-matmul-matrix.wgsl',
+  dp4a: 'moe-matmul-dp4a.wgsl',
+} as const;
+
+/** Whether the product takes x as bytes. Tiles of floats do not, where only one of a mixture's matrices would. */
+function isByBytes(context: OpContext, { plan, weight }: Recording): boolean {
+  return takesBytes(context, weight) && plan.kind !== 'tile' && plan.kind !== 'matrix';
+}
 
 /** Outputs of one workgroup, and the parameters that a kernel's shader declares; always in the same order. */
 function kernelShape(context: OpContext, what: Recording): { outputs: number; params: Record<string, ParamValue> } {
   const { plan, weight, second, combine } = what;
   const { kind, tileRows } = plan;
+  const byBytes = isByBytes(context, what);
   const params: Record<string, ParamValue> = {
-    FORMAT: formatCode(weight.format),
-    F16: context.f16 && weight.format === 'f16',
+    ...weightParams(context, weight),
     ACTIVATION: second ? ACTIVATION_CODE[what.activation] : 0,
     GATED: second !== null,
     PAIRS: tileRows === 1,
-    NORM: Boolean(what.norm),
-    GROUP: weight.groups?.size ?? 0,
-    ZEROS: weight.groups?.zeros ?? false,
-    LOAD: loadChunks(weight.format, kind),
-    DP4A: false,
+    NORM: Boolean(what.norm) && !byBytes,
+    LOAD: byBytes || kind === 'dp4a' ? vectorLoad(weight.format) : loadChunks(weight.format, kind),
+    DP4A: byBytes,
+    PACKED: kind === 'matrix',
   };
+  if (kind === 'dp4a') return { outputs: tileRows, params: { ...params, LOAD: TILE_LOAD } };
+  if (kind === 'matrix') {
+    const tile = second ? plan.gated : plan.plain;
+    return { outputs: tileSize(tile).outputs, params: { ...params, ...matrixParams(tile, weight) } };
+  }
   if (kind === 'tile') return { outputs: tileRows, params: { ...params, SIDE: tileRows / 4 } };
   const isSoftware = kind === 'rows';
   const rows = second && (isSoftware || tileRows >= 8) ? 2 : 4;
-  const wg = isSoftware ? 8 : weight.columns <= 32 * CHUNK ? 32 : 64;
+  const wg = isSoftware ? 8 : weight.columns <= 32 * (byBytes ? BYTES_BLOCK : CHUNK) ? 32 : 64;
   params.WG = wg;
   params.ROWS = rows;
   params.COLS = tileRows;
@@ -185,6 +168,32 @@ export function expertsOf(
   return { first, count: 1, firstRow, rows: shard.rows };
 }
 
+/** x as the kernel takes it, with what else it reads of it. */
+interface Input {
+  readonly buffers: Readonly<Record<string, GpuBuffer>>;
+  /** Units: 16 bytes. */
+  readonly stride: number;
+}
+
+/** Records the packing or the quantisation of x, where the kernel needs either. */
+function recordInput(context: OpContext, what: Recording): Input {
+  const { x, plan, weight, norm } = what;
+  const rows = { x, firstRow: 0, numRows: (what.numTokens * what.routes.topK) / what.xDivisor };
+  if (isByBytes(context, what)) {
+    const to = context.dp4a;
+    if (!to) throw new Error('moe: no room for rows as bytes');
+    recordQuantiseRows(context, { ...rows, norm: norm ?? null, nibbles: weight.format === 'int4', to });
+    return { buffers: { x: to.quants, x_scales: to.scales }, stride: weight.columns / 16 };
+  }
+  if (plan.kind === 'dp4a') throw new Error(`moe: ${weight.format} is not multiplied with bytes`);
+  if (norm && (plan.kind !== 'gemv' || plan.tileRows !== 1)) throw new Error('moe: this plan does not fold a norm');
+  if (plan.kind === 'matrix') {
+    const { buffer, rowWords } = recordPack(context, { ...rows, columns: weight.columns });
+    return { buffers: { x: buffer }, stride: rowWords };
+  }
+  return { buffers: { x: x.buffer, ...(norm && { norm_weight: norm.weight.buffer }) }, stride: x.stride / 4 };
+}
+
 function record(context: OpContext, what: Recording): void {
   const { x, y, weight, second, routes, plan, combine, lists } = what;
   const { numExperts, topK } = routes;
@@ -194,21 +203,24 @@ function record(context: OpContext, what: Recording): void {
     throw new Error(`moe: [${weight.rows}, ${weight.columns}] of ${numExperts} experts does not take ${x.columns}`);
   }
   checkPair(weight, second);
-  if (what.norm && (plan.kind !== 'gemv' || plan.tileRows !== 1))
-    throw new Error('moe: this plan does not fold a norm');
   const { outputs, params } = kernelShape(context, what);
+  const input = recordInput(context, what);
   const tiles = plan.tileRows === 1 ? numPairs : maxTiles(numPairs, numExperts, plan.tileRows);
   weight.shards.forEach((shard, i) => {
     const partner = second?.shards[i];
     if (second && partner?.firstRow !== shard.firstRow) throw new Error('moe: gate and up are sharded differently');
     const buffers: Record<string, GpuBuffer> = {
-      ...{ w: shard.buffer, x: x.buffer, y: y.buffer },
+      ...input.buffers,
+      ...{ w: shard.buffer, y: y.buffer },
       lists: plan.tileRows === 1 ? routes.ids : lists.buffer,
     };
     if (partner) buffers.w2 = partner.buffer;
     if (shard.scales) buffers.scales = shard.scales;
     if (partner?.scales) buffers.scales2 = partner.scales;
-    if (what.norm) buffers.norm_weight = what.norm.weight.buffer;
+    if (plan.kind === 'matrix' && isScaled(weight)) {
+      buffers.ranges = matrixRanges(context, weight, shard);
+      if (second && partner) buffers.ranges2 = matrixRanges(context, second, partner);
+    }
     const experts = expertsOf(shard, rowsPerExpert);
     const withRest = { ...params };
     if (combine) {
@@ -225,7 +237,7 @@ function record(context: OpContext, what: Recording): void {
       first_expert: experts.first,
       num_experts: experts.count,
       x_divisor: what.xDivisor,
-      x_stride: x.stride / 4,
+      x_stride: input.stride,
       y_stride: y.stride,
       y_column: experts.firstRow,
       tiles_at: lists.tilesAt,

@@ -1,7 +1,8 @@
 // What the experts' matrix kernels share: parameters, bindings, which expert a tile belongs to, and the end of each output.
 // y[p, column + n] = w[expert of p, n] . x[p / x_divisor]; GATED: activate(w . x) * (w2 . x). A pair p is a token's choice of an expert.
 // A shard holds the experts from first_expert on; tiles of others are skipped.
-// NORM, GROUP, ZEROS and LOAD as in matmul.wgsl; only tiles of one pair take a norm.
+// NORM, GROUP, ZEROS and LOAD as in matmul.wgsl; only tiles of one pair take a norm. PACKED: x comes as matmul-pack.wgsl gives it.
+// DP4A: x comes as quantise-rows.wgsl gives it, bytes in x and scales in x_scales [.., 8 * chunks / 32].
 // Bindings: w, w2 [num_experts, n, 8 * chunks] packed rows; x [.., 4 * x_stride] f32; y [.., y_stride] f32;
 // lists: the expert of each pair with PAIRS (a tile is one pair), else what moe-align.wgsl writes.
 #param GATED: flag
@@ -11,6 +12,7 @@
 #param ZEROS: flag
 #param LOAD: u32
 #param DP4A: flag
+#param PACKED: flag
 #include "weights.wgsl"
 #include "activation.wgsl"
 
@@ -24,7 +26,11 @@ alias Load = Word;
 
 @group(0) @binding(0) var<uniform> params: MoeMatmulParams;
 @group(0) @binding(1) var<storage, read> w: array<Load>;
+#if PACKED || DP4A
+@group(0) @binding(2) var<storage, read> x: array<vec4u>;
+#else
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
+#endif
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> lists: array<u32>;
 #if GATED
@@ -39,6 +45,11 @@ alias Load = Word;
 #if GATED
 @group(0) @binding(10) var<storage, read> scales2: array<u32>;
 #endif
+#endif
+
+#if DP4A
+#include "dp4a.wgsl"
+@group(0) @binding(11) var<storage, read> x_scales: array<vec2f>;
 #endif
 
 #include "weight-reads.wgsl"

@@ -1,0 +1,60 @@
+/** Experts' products with subgroup matrices; runs where the adapter offers them. `REQUIRE_MATRIX=1` demands it. */
+import { describe, expect, test } from 'bun:test';
+import type { GpuDevice } from '../../src/engine/gpu/device.ts';
+import { makeContext } from '../../src/engine/ops/context.ts';
+import type { MoeMatrixPlan } from '../../src/engine/ops/moe-plan.ts';
+import { context, gpu } from '../helpers/gpu.ts';
+import { checkMoeProducts, type MoeCase } from '../helpers/moe-products.ts';
+
+const config = gpu ? makeContext(gpu, context(gpu).recorder, false).matrix : null;
+if (!config && process.env.REQUIRE_MATRIX === '1')
+  throw new Error('REQUIRE_MATRIX=1, but the adapter has no f16 matrices');
+
+function matrixTest(name: string, run: (device: GpuDevice) => Promise<void>): void {
+  const device = gpu;
+  if (device && config) test(name, () => run(device));
+  else test.skip(`${name} (no subgroup matrices)`, () => {});
+}
+
+const VARIANT = { name: 'matrices', subgroups: true, f16: true, matrix: config };
+const SHAPE = { n: 33, k: 100, format: 'bf16', spread: 'random' } as const;
+const SMALL = { ...SHAPE, numExperts: 8, topK: 2 } as const;
+const GROUPS = { ...SHAPE, numExperts: 4, topK: 2, n: 32, k: 96 } as const;
+
+/** What the planner makes tiles of 32 or of 64 pairs of, full ones and others. */
+const CASES: [name: string, tileRows: number, MoeCase][] = [
+  ['ragged runs', 32, { ...SMALL, numTokens: 70 }],
+  ['ragged runs', 64, { ...SMALL, numTokens: 150, n: 70 }],
+  ['empty experts', 32, { ...SHAPE, numTokens: 250, numExperts: 60, topK: 4, n: 9, k: 24, spread: 'few' }],
+  ['all to one expert', 32, { ...SMALL, numTokens: 130, topK: 1, spread: 'one', rowsPerShard: 66 }],
+  ['all to one expert', 64, { ...SMALL, numTokens: 264, topK: 1, k: 64, spread: 'one' }],
+  ['in shards', 32, { ...SMALL, numTokens: 70, format: 'f16', rowsPerShard: 3 * 33 }],
+  ['in groups', 32, { ...GROUPS, numTokens: 40, format: 'int8' }],
+  ['in groups', 64, { ...GROUPS, numTokens: 66, k: 64, format: 'int4', rowsPerShard: 32 }],
+];
+
+describe('moe-matmul with subgroup matrices', () => {
+  for (const [name, tileRows, what] of CASES) {
+    const { format, numTokens, topK, numExperts } = what;
+    matrixTest(`${format}, ${name}: ${numTokens} tokens, ${topK} of ${numExperts} experts`, async (device) => {
+      const { kind, tileRows: got } = await checkMoeProducts(device, VARIANT, what);
+      expect(`${kind} ${got}`).toBe(`matrix ${tileRows}`);
+      expect(device.compiled.some((kernel) => kernel.label.startsWith('moe-matmul-matrix'))).toBe(true);
+    });
+  }
+
+  matrixTest('tiles of 128 pairs', async (device) => {
+    if (!config) return;
+    // More lanes than the subgroups that multiply: the others only stage.
+    const tile = { kind: 'matrix', config, workgroupSize: 128, parts: 1, stageChunks: 4 } as const;
+    const narrow = { ...tile, blockRows: 64 / config.M, blockOutputs: 1 };
+    const plan: MoeMatrixPlan = { kind: 'matrix', tileRows: 128, gated: narrow, plain: narrow };
+    const what: MoeCase = { ...SHAPE, numTokens: 150, numExperts: 3, topK: 2, format: 'f16', k: 64 };
+    await checkMoeProducts(device, VARIANT, what, plan);
+  });
+
+  matrixTest('weights of f32 stay with tiles of f32', async (device) => {
+    const what: MoeCase = { ...SHAPE, numTokens: 70, numExperts: 8, topK: 2, format: 'f32', n: 9, k: 24 };
+    expect((await checkMoeProducts(device, VARIANT, what)).kind).toBe('tile');
+  });
+});
