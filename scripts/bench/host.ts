@@ -11,6 +11,7 @@ import { type LoadedModel, loadModel } from '../../src/engine/load-model.ts';
 import type { StepPlan, StepResult } from '../../src/engine/plan.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import { PLAIN_PARAMS } from './plain-params.ts';
+import { threadCpuMs } from './step-driver.ts';
 import { median, printTable, quantile, short } from './table.ts';
 
 export interface HostOptions {
@@ -163,10 +164,4 @@ function timedCalls(device: GpuDevice): { uploadMs: number; submitMs: number } {
     counts.submitMs += performance.now() - startMs;
   };
   return counts;
-}
-
-/** Does not grow while the thread waits, for the GPU or for its turn on a busy machine. */
-function threadCpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
 }

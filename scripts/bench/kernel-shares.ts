@@ -2,7 +2,8 @@
  * Where a step's time goes, kernel by kernel: the step is run again without one kernel, and what is missing then was its time.
  *
  * Works on every adapter, since it needs no timestamps, and counts what a kernel costs among the others: its reads from memory and the
- * wait before it. What the kernels share, such as an upload, is nobody's. Next: `dispatch-filter.ts`.
+ * wait before it. What the kernels share, such as an upload, is nobody's. Next: `timed-shares.ts` (the same by the GPU's clock),
+ * `dispatch-filter.ts`.
  */
 import type { Kernel } from '../../src/engine/gpu/kernel.ts';
 import { CHUNK } from '../../src/engine/ops/tensor.ts';
@@ -14,7 +15,11 @@ export interface KernelShare {
   readonly numDispatches: number;
   /** In one step, all its dispatches together. */
   readonly ms: number;
+  /** Of the step. */
   readonly share: number;
+  /** Rates of its products, where the weights' shape is known. Units: bytes of weights and operations per second. */
+  readonly weightRate?: number;
+  readonly operationRate?: number;
 }
 
 /** What a dispatch is counted as. */

@@ -1,23 +1,35 @@
 /**
- * `bun run bench serve|http-load|engine|kernels|host|peers [options]`: what the server, the engine and its parts cost on this machine.
+ * `bun run bench all|device|serve|http-load|engine|kernels|host|peers [options]`: what the server, the engine and its parts cost on this machine.
  *
  * Owns the command line and where the JSON goes. Each benchmark prints a table and gives back what it measured.
  * Next: `serve.ts`, `kernels.ts`, `host.ts`, `engine.ts`, `peers.ts`; figures and how to read them: `docs/performance.md`.
  */
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { EngineConfig } from '../../src/config/server-config.ts';
 import type { MatrixFormat } from '../../src/engine/ops/tensor.ts';
+import { benchAll } from './all.ts';
+import { BREAKDOWN_KINDS, type BreakdownKind } from './breakdown.ts';
+import { benchDevice } from './device-facts.ts';
 import { benchEngine } from './engine.ts';
 import { benchHost } from './host.ts';
 import { benchHttpLoad } from './http-load.ts';
 import { benchKernels } from './kernels.ts';
 import { isShapeName, SHAPE_NAMES } from './model-shapes.ts';
 import { benchPeers } from './peers.ts';
-import { benchScenario } from './scenario-serve.ts';
-import { isScenarioName, SCENARIOS } from './scenarios.ts';
+import { benchScenarios } from './scenario-serve.ts';
+import { isScenarioName, SCENARIO_NAMES } from './scenarios.ts';
 import { benchServe } from './serve.ts';
 
-const HELP = `bun run bench serve [options]    a server under 1, 8, 32 and 128 streams at once
+const KV_DTYPES: readonly string[] = [...['float32', 'float16', 'bfloat16', 'int8', 'fp8', 'fp8_e4m3', 'fp8_e5m2']];
+
+const HELP = `bun run bench all --out DIR [options]  everything below, each part in a process of its own; files and a report into DIR
+  --minutes 25           for all parts together, the most important first
+  --parts A,B            only these; see the report for their names
+  --model FOLDER         for peers and servers; without it MODEL_NAME, or on a GPU a random checkpoint that is made with Python
+  --models, --dtype, --batch, --context, --prefill, --kv-dtype  as of engine
+bun run bench serve [options]    a server under 1, 8, 32 and 128 streams at once
   --url URL              a server that runs already; without it one is started, with this environment's MODEL_NAME
   --streams 1,8,32,128   levels of concurrency
   --prompt-tokens 32     length of each prompt
@@ -25,13 +37,14 @@ const HELP = `bun run bench serve [options]    a server under 1, 8, 32 and 128 s
   --rounds 3             answers per stream; throughput is the median of the rounds
   --api-key KEY          bearer token for --url
 bun run bench serve --scenario NAME [options]  a published workload at rising load, up to the knee
-  NAME                   ${Object.keys(SCENARIOS).join(', ')}
+  NAME                   ${SCENARIO_NAMES.join(', ')}, or all
   --url, --api-key       as above
   --max-streams 64       most streams at once; load doubles from 1
   --rounds 3             answers per stream at each level
   --scale N              multiplies all lengths; without it 1, or what fits the model's context
   --slo-ttft-ms 2000     goodput: the first token comes within
   --slo-itl-ms 100       goodput: mean time between tokens
+  --minutes N            no level is begun after it
 bun run bench http-load [options]  streams alone, and beside large request bodies
   --url, --api-key, --prompt-tokens, --max-tokens, --rounds  as above
   --streams 64           streams at once
@@ -43,8 +56,12 @@ bun run bench engine [options]   real models' shapes with made-up weights, again
   --batch 1,8,32         sequences that decode at once
   --context 128,2048     their contexts
   --prefill 512,2048     prompts that are computed alone; none: no prefill
+  --kv-dtype auto        how the cache is stored: auto, ${KV_DTYPES.join(', ')}
+  --int-activations      with int8 and int4: multiply bytes with bytes
   --budget-ms 2000       time spent on one case, beyond the least number of runs
+  --minutes N            no case is begun after it
   --breakdown 3          rounds of the breakdown per kernel; none: no breakdown
+  --breakdown-by timestamps  by the GPU's clock where it has one, or step: by what a step saves without the kernel
   --svg FILE             also draws the shares as SVG
 bun run bench peers [options]    the same checkpoint here and in what else is installed
   --model FOLDER         a local checkpoint
@@ -57,6 +74,8 @@ bun run bench peers [options]    the same checkpoint here and in what else is in
   --prompt-tokens 32     length of the prompts
   --batch 1,8,32         sequences that decode at once
   --decode-steps 16      steps to measure
+bun run bench device             what the adapter is and can do: features, limits, dispatch cost, bandwidth, rates of all units
+  --budget-ms 500        time spent on one rate
 bun run bench kernels [options]  each kernel against the adapter's measured bandwidth and arithmetic rate
   --only TEXT            kernels whose name contains it
   --budget-ms 300        time spent on one kernel
@@ -81,6 +100,12 @@ const { values, positionals } = parseArgs({
     'api-key': { type: 'string', default: 'none' },
     only: { type: 'string', default: '' },
     'budget-ms': { type: 'string' },
+    'kv-dtype': { type: 'string', default: 'auto' },
+    'int-activations': { type: 'boolean', default: false },
+    'breakdown-by': { type: 'string', default: 'timestamps' },
+    minutes: { type: 'string' },
+    out: { type: 'string' },
+    parts: { type: 'string' },
     scenario: { type: 'string' },
     'max-streams': { type: 'string', default: '64' },
     scale: { type: 'string' },
@@ -105,6 +130,12 @@ const { values, positionals } = parseArgs({
   },
 });
 
+const limitMs = values.minutes === undefined ? null : 60_000 * positive(values.minutes, '--minutes');
+
+function saveProgress(report: object): void {
+  if (values.json !== undefined) writeFileSync(values.json, textOf(report));
+}
+
 async function run(name: string | undefined): Promise<object> {
   switch (name) {
     case 'serve':
@@ -127,8 +158,23 @@ async function run(name: string | undefined): Promise<object> {
         maxTokens: count(values['max-tokens'], '--max-tokens'),
         rounds: count(values.rounds, '--rounds'),
       });
+    case 'all':
+      return benchAll({
+        out: values.out ?? refuse('--out DIR is missing'),
+        minutes: positive(values.minutes ?? '25', '--minutes'),
+        parts: values.parts?.split(',') ?? null,
+        engineArgs: passedOn(['models', 'dtype', 'batch', 'context', 'prefill', 'kv-dtype']),
+        model: values.model ?? null,
+        dtype: 'bfloat16',
+      });
+    case 'device':
+      return benchDevice({ budgetMs: count(values['budget-ms'] ?? '500', '--budget-ms') });
     case 'kernels':
-      return benchKernels({ only: values.only, budgetMs: count(values['budget-ms'] ?? '300', '--budget-ms') });
+      return benchKernels({
+        only: values.only,
+        budgetMs: count(values['budget-ms'] ?? '300', '--budget-ms'),
+        onProgress: saveProgress,
+      });
     case 'host':
       return benchHost({
         numSequences: count(values.sequences, '--sequences'),
@@ -143,7 +189,12 @@ async function run(name: string | undefined): Promise<object> {
         batches: counts(values.batch, '--batch'),
         contexts: counts(values.context, '--context'),
         prefills: values.prefill === 'none' ? [] : counts(values.prefill, '--prefill'),
+        kvDtype: oneOf(values['kv-dtype'], '--kv-dtype', isKvDtype),
+        intActivations: values['int-activations'],
         budgetMs: count(values['budget-ms'] ?? '2000', '--budget-ms'),
+        limitMs,
+        breakdownBy: oneOf(values['breakdown-by'], '--breakdown-by', isBreakdownKind),
+        onProgress: saveProgress,
         breakdownRounds: values.breakdown === 'none' ? 0 : count(values.breakdown, '--breakdown'),
         svgPath: values.svg ?? null,
       });
@@ -159,6 +210,7 @@ async function run(name: string | undefined): Promise<object> {
         promptTokens: count(values['prompt-tokens'], '--prompt-tokens'),
         numSteps: count(values['decode-steps'], '--decode-steps'),
         batches: counts(values.batch, '--batch') ?? [1, 8, 32],
+        onProgress: saveProgress,
       });
     default:
       console.error(HELP);
@@ -167,10 +219,9 @@ async function run(name: string | undefined): Promise<object> {
 }
 
 function runScenario(text: string): Promise<object> {
-  const scale = values.scale === undefined ? null : Number(values.scale);
-  if (scale !== null && !(scale > 0)) refuse(`--scale must be a positive number, not "${values.scale}"`);
-  return benchScenario({
-    scenario: oneOf(text, '--scenario', isScenarioName),
+  const scale = values.scale === undefined ? null : positive(values.scale, '--scale');
+  return benchScenarios({
+    scenarios: text === 'all' ? SCENARIO_NAMES : [oneOf(text, '--scenario', isScenarioName)],
     url: values.url ?? null,
     apiKey: values['api-key'],
     maxStreams: count(values['max-streams'], '--max-streams'),
@@ -178,7 +229,17 @@ function runScenario(text: string): Promise<object> {
     scale,
     firstTokenLimitMs: count(values['slo-ttft-ms'], '--slo-ttft-ms'),
     interTokenLimitMs: count(values['slo-itl-ms'], '--slo-itl-ms'),
+    limitMs,
+    onProgress: saveProgress,
   });
+}
+
+function isKvDtype(text: string): text is EngineConfig['kvCacheDtype'] {
+  return text === 'auto' || KV_DTYPES.includes(text);
+}
+
+function isBreakdownKind(text: string): text is BreakdownKind {
+  return (BREAKDOWN_KINDS as readonly string[]).includes(text);
 }
 
 function isDtype(text: string): text is 'float32' | 'float16' | 'bfloat16' {
@@ -204,7 +265,22 @@ function count(text: string, option: string): number {
   return refuse(`${option} must be a positive integer, not "${text}"`);
 }
 
-const result = `${JSON.stringify(await run(positionals[0]), null, 2)}\n`;
-if (values.json === undefined) console.log(result);
-else writeFileSync(values.json, result);
+function positive(text: string, option: string): number {
+  const value = Number(text);
+  return value > 0 ? value : refuse(`${option} must be a positive number, not "${text}"`);
+}
+
+/** Those of the options that were given, as words. */
+function passedOn(names: readonly (keyof typeof values)[]): string[] {
+  return names.flatMap((name) => (values[name] === undefined ? [] : [`--${name}`, String(values[name])]));
+}
+
+function textOf(report: object): string {
+  return `${JSON.stringify(report, null, 2)}\n`;
+}
+
+const result = textOf(await run(positionals[0]));
+const jsonPath = values.json ?? (values.out === undefined ? null : join(values.out, 'summary.json'));
+if (jsonPath === null) console.log(result);
+else writeFileSync(jsonPath, result);
 process.exit(0);

@@ -100,6 +100,11 @@ export interface Bounds {
   readonly arithmeticMs: number;
   readonly dispatchMs: number;
   readonly boundBy: 'memory' | 'arithmetic' | 'dispatches';
+  /** What its matrix products are computed with, whose rate bounds it. */
+  readonly path: ArithmeticPath;
+  /** Operations over the measured rate of f32, and of matrices where there are any. */
+  readonly f32Share: number;
+  readonly matrixShare: number | null;
   /** Of the longer one of memory and arithmetic. */
   readonly rooflineShare: number;
   /** Of that and the dispatches, one after the other. */
@@ -111,15 +116,39 @@ export interface Rates extends Ceilings {
   readonly dispatchMs: number;
 }
 
+/** Units that can do a step's matrix products. */
+export type ArithmeticPath = 'f32' | 'matrix' | 'dp4a';
+
+/** The units that a step's kernels take for its products, by the kernels' labels. */
+export function arithmeticPath(labels: Iterable<string>): ArithmeticPath {
+  const all = [...labels];
+  if (all.some((label) => /^(moe-)?matmul-matrix\b/.test(label))) return 'matrix';
+  return all.some((label) => /\bDP4A=true\b|^(moe-)?matmul-dp4a\b/.test(label)) ? 'dp4a' : 'f32';
+}
+
+/** The measured rate of some units. Units: operations per second. */
+export function rateOf({ arithmetic, matrix, dp4a }: Ceilings, path: ArithmeticPath): number {
+  return { f32: arithmetic, matrix: matrix ?? arithmetic, dp4a }[path];
+}
+
 /** Compares a measured time with what the adapter's measured rates allow. */
-export function boundsOf(work: Work, rates: Rates, numDispatches: number, measuredMs: number): Bounds {
+export function boundsOf(
+  work: Work,
+  rates: Rates,
+  numDispatches: number,
+  measuredMs: number,
+  path: ArithmeticPath = 'f32',
+): Bounds {
   const memoryMs = (work.bytes / rates.bandwidth) * 1000;
-  const arithmeticMs = (work.operations / rates.arithmetic) * 1000;
+  const arithmeticMs = (work.operations / rateOf(rates, path)) * 1000;
   const dispatchMs = numDispatches * rates.dispatchMs;
   const rooflineMs = Math.max(memoryMs, arithmeticMs);
   const boundBy = dispatchMs > rooflineMs ? 'dispatches' : memoryMs > arithmeticMs ? 'memory' : 'arithmetic';
+  const reached = work.operations / (measuredMs / 1000);
   return {
-    ...{ memoryMs, arithmeticMs, dispatchMs, boundBy },
+    ...{ memoryMs, arithmeticMs, dispatchMs, boundBy, path },
+    f32Share: reached / rates.arithmetic,
+    matrixShare: rates.matrix === null ? null : reached / rates.matrix,
     rooflineShare: rooflineMs / measuredMs,
     shareWithDispatches: (rooflineMs + dispatchMs) / measuredMs,
   };

@@ -18,11 +18,13 @@ import {
   type ScenarioName,
   scaled,
 } from './scenarios.ts';
+import { driverEnvironment } from './serve.ts';
 import { type CompletionTarget, measureStream, type StreamTimes } from './stream-client.ts';
 import { median, printTable, quantile, short } from './table.ts';
 
 export interface ScenarioOptions {
-  readonly scenario: ScenarioName;
+  /** One after another on the same server. */
+  readonly scenarios: readonly ScenarioName[];
   /** null = start a server. */
   readonly url: string | null;
   readonly apiKey: string;
@@ -34,6 +36,10 @@ export interface ScenarioOptions {
   /** What goodput asks for. */
   readonly firstTokenLimitMs: number;
   readonly interTokenLimitMs: number;
+  /** No level is begun after it; null = no limit. */
+  readonly limitMs: number | null;
+  /** Gets what is measured so far after every scenario, so that an end by force costs only the one at hand. */
+  readonly onProgress: (report: object) => void;
 }
 
 interface LevelResult extends LevelFigures {
@@ -50,51 +56,105 @@ interface PrefixResult {
 
 const PREFIX_ROUNDS = 5;
 
-/** Measures a scenario and prints a table. Throws: Error when the server refuses a request. */
-export async function benchScenario(options: ScenarioOptions): Promise<object> {
+/** What one scenario came to. */
+interface ScenarioResult {
+  readonly scenario: ScenarioName;
+  readonly scale: number;
+  readonly lengths: Scenario;
+  readonly levels: readonly LevelResult[];
+  /** Streams; null = more load still paid. */
+  readonly knee: number | null;
+  readonly prefix: PrefixResult | null;
+}
+
+/** A server to be measured, and until when. */
+interface ScenarioRun {
+  readonly options: ScenarioOptions;
+  readonly target: CompletionTarget;
+  readonly context: number | null;
+  readonly isLate: () => boolean;
+}
+
+/** Measures scenarios and prints a table of each. One that fails is named. Throws: Error when all of them fail. */
+export async function benchScenarios(options: ScenarioOptions): Promise<object> {
+  const startMs = performance.now();
+  const isLate = () => options.limitMs !== null && performance.now() - startMs > options.limitMs;
   const server = options.url === null ? await startServer({ inheritSettings: true }) : null;
   const target: CompletionTarget = { url: server?.url ?? options.url ?? '', apiKey: options.apiKey };
   try {
-    const published: Scenario = SCENARIOS[options.scenario];
     const context = server?.contextTokens ?? (await contextOf(target));
-    const fit = context === null ? 1 : Math.min(1, (context - 1) / longestTokens(published));
-    const factor = options.scale ?? fit;
-    const scenario = scaled(published, factor);
-    if (context !== null && longestTokens(scenario) > context) {
-      throw new Error(
-        `${options.scenario} needs a context of ${longestTokens(scenario)} tokens, the model has ${context}`,
-      );
-    }
-    const about = { ...describe(server, target), scenario: options.scenario, scale: factor, lengths: scenario };
-    console.log(`${about.engine}\n${options.scenario}: ${lengthsText(scenario)}`);
-    if (factor !== 1)
-      console.log(`lengths are ${short(factor)} of the published ones: comparable with nothing published`);
-    console.log('');
-    const client = new ScenarioClient(target, scenario);
-    await client.run(1, 2); // compiles
-    const prefix = scenario.prefixTokens > 0 ? await measurePrefix(target, scenario) : null;
-    const levels: LevelResult[] = [];
-    for (let streams = 1; streams <= options.maxStreams; streams *= 2) {
-      const level = await measureLevel(client, streams, options);
-      const before = levels.at(-1);
-      levels.push(level);
-      if (before && isPastKnee(before, level)) break;
-    }
-    const knee = kneeOf(levels);
-    printLevels(levels, options);
-    console.log(knee === null ? 'no knee up to this load' : `knee: ${knee.streams} streams`);
-    if (prefix !== null) {
-      const { prefixTokens, coldMs, warmMs, ratio } = prefix;
-      const percent = `${(ratio * 100).toFixed(1)} %`;
-      console.log(
-        `prefix of ${prefixTokens}: first token after ${short(coldMs)} ms, then ${short(warmMs)} ms: ${percent}`,
-      );
-    }
+    const about = { ...describe(server, target), context, environment: driverEnvironment() };
+    console.log(`${about.engine}\n`);
     const limits = { firstTokenMs: options.firstTokenLimitMs, interTokenMs: options.interTokenLimitMs };
-    return { ...about, environment: environment(), limits, levels, knee: knee?.streams ?? null, prefix };
+    const results: ScenarioResult[] = [];
+    const failed: string[] = [];
+    const report = () => ({ ...about, limits, scenarios: results, failed });
+    for (const name of options.scenarios) {
+      try {
+        if (isLate()) throw new Error('the time is over');
+        results.push(await measureScenario({ options, target, context, isLate }, name));
+      } catch (error) {
+        failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+        console.log(`not measured: ${failed.at(-1)}\n`);
+      }
+      options.onProgress(report());
+    }
+    if (results.length === 0) throw new Error(failed.join('; '));
+    if (options.scenarios.length > 1) printSummary(results);
+    return report();
   } finally {
     await server?.stop();
   }
+}
+
+async function measureScenario(run: ScenarioRun, name: ScenarioName): Promise<ScenarioResult> {
+  const { options, target, context, isLate } = run;
+  const published: Scenario = SCENARIOS[name];
+  const fit = context === null ? 1 : Math.min(1, (context - 1) / longestTokens(published));
+  const factor = options.scale ?? fit;
+  const scenario = scaled(published, factor);
+  if (context !== null && longestTokens(scenario) > context) {
+    throw new Error(`it needs a context of ${longestTokens(scenario)} tokens, the model has ${context}`);
+  }
+  console.log(`${name}: ${lengthsText(scenario)}`);
+  if (factor !== 1)
+    console.log(`lengths are ${short(factor)} of the published ones: comparable with nothing published`);
+  console.log('');
+  const client = new ScenarioClient(target, scenario);
+  await client.run(1, 2); // compiles
+  const prefix = scenario.prefixTokens > 0 ? await measurePrefix(target, scenario) : null;
+  const levels: LevelResult[] = [];
+  for (let streams = 1; streams <= options.maxStreams; streams *= 2) {
+    if (levels.length > 0 && isLate()) break;
+    const level = await measureLevel(client, streams, options);
+    const before = levels.at(-1);
+    levels.push(level);
+    if (before && isPastKnee(before, level)) break;
+  }
+  const knee = kneeOf(levels);
+  printLevels(levels, options);
+  console.log(knee === null ? 'no knee up to this load' : `knee: ${knee.streams} streams`);
+  if (prefix !== null) {
+    const { prefixTokens, coldMs, warmMs, ratio } = prefix;
+    const percent = `${(ratio * 100).toFixed(1)} %`;
+    const times = `first token after ${short(coldMs)} ms, then ${short(warmMs)} ms`;
+    console.log(`prefix of ${prefixTokens}: ${times}: ${percent}`);
+  }
+  console.log('');
+  return { scenario: name, scale: factor, lengths: scenario, levels, knee: knee?.streams ?? null, prefix };
+}
+
+/** One line for each scenario, at its knee, or at the last level where there is none. */
+function printSummary(results: readonly ScenarioResult[]): void {
+  printTable(
+    ['scenario', 'scale', 'knee', 'TTFT p50 ms', 'ITL p50 ms', 'tokens/s', 'goodput/s'],
+    results.flatMap(({ scenario, scale, levels, knee }) => {
+      const level = levels.find(({ streams }) => streams === knee) ?? levels.at(-1);
+      if (level === undefined) return [];
+      const figures = [level.firstTokenP50Ms, level.interTokenP50Ms, level.tokensPerSecond, level.goodput].map(short);
+      return [[scenario, short(scale), knee ?? `above ${level.streams}`, ...figures]];
+    }),
+  );
 }
 
 /** Makes requests of one scenario, no two alike. */
@@ -200,9 +260,4 @@ function printLevels(levels: readonly LevelResult[], { firstTokenLimitMs, interT
   console.log(
     `goodput: answers with the first token within ${firstTokenLimitMs} ms and ${interTokenLimitMs} ms between tokens`,
   );
-}
-
-/** Settings of a software driver that change its speed. */
-function environment(): Record<string, string | null> {
-  return { LP_NUM_THREADS: process.env.LP_NUM_THREADS ?? null, GPU_BINDING: process.env.GPU_BINDING ?? null };
 }

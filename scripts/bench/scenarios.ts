@@ -44,6 +44,8 @@ export const SCENARIOS = {
 
 export type ScenarioName = keyof typeof SCENARIOS;
 
+export const SCENARIO_NAMES = Object.keys(SCENARIOS) as ScenarioName[];
+
 export function isScenarioName(text: string): text is ScenarioName {
   return Object.hasOwn(SCENARIOS, text);
 }

@@ -10,7 +10,7 @@ import type { ModelSpec } from '../../src/engine/models/spec.ts';
 import type { StepPlan } from '../../src/engine/plan.ts';
 import type { Runner, StepInFlight } from '../../src/engine/runner.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
-import { countDispatches } from './dispatch-filter.ts';
+import { recordedDispatches } from './dispatch-filter.ts';
 import { PLAIN_PARAMS } from './plain-params.ts';
 import { median } from './table.ts';
 
@@ -36,8 +36,12 @@ export interface StepTimes {
   readonly minMs: number;
   readonly numRuns: number;
   readonly numSteps: number;
+  /** Of the thread that plans, records, submits and commits; null for a prefill. Units: milliseconds per step, the median. */
+  readonly hostCpuMs: number | null;
   /** In all its steps together. */
   readonly numDispatches: number;
+  /** Of the kernels in it. */
+  readonly labels: ReadonlySet<string>;
 }
 
 const NO_RESULT = { tokenId: 1, logprobs: null };
@@ -53,7 +57,7 @@ export function blocksFor(sequences: number, tokens: number, blockSize: number):
 }
 
 /**
- * Decode steps of `batch` sequences whose contexts begin at `context` tokens. `onStep` may look at one such step.
+ * Decode steps of `batch` sequences whose contexts begin at `context` tokens. `onStep` may look at one such step, and is told what one takes.
  * Limits: the model's plan holds them. Throws: EngineError when the device fails.
  */
 export async function measureDecode(
@@ -61,7 +65,7 @@ export async function measureDecode(
   batch: number,
   context: number,
   patience: Patience,
-  onStep?: (step: StepPlan) => Promise<void>,
+  onStep?: (step: StepPlan, stepMs: number) => Promise<void>,
 ): Promise<StepTimes> {
   const scheduler = makeScheduler(model, batch * context + batch);
   for (let i = 0; i < batch; i++) addSequence(scheduler, model, `decode-${i}`, context, decodeRoom(patience));
@@ -76,21 +80,25 @@ export async function measureDecode(
   // As the engine does it: a GPU has the next step before the results of one are waited for.
   const isAhead = !model.device.adapter.isSoftware;
   const times: number[] = [];
+  const cpuTimes: number[] = [];
   const startMs = performance.now();
   let current = submitNext();
   for (let i = -patience.warmUpRuns; goesOn(i, startMs, patience); i++) {
     const beforeMs = performance.now();
+    const cpuBeforeMs = threadCpuMs();
     const next = isAhead ? submitNext() : null;
     await commit(current);
     current = next ?? submitNext();
-    if (i >= 0) times.push(performance.now() - beforeMs);
+    if (i < 0) continue;
+    times.push(performance.now() - beforeMs);
+    cpuTimes.push(threadCpuMs() - cpuBeforeMs);
   }
   await commit(current);
   const last = scheduler.plan();
-  const numDispatches = await countDispatches(() => model.runner.run(last));
-  await onStep?.(last);
+  const { count, labels } = await recordedDispatches(() => model.runner.run(last));
+  await onStep?.(last, median(times));
   model.device.throwIfFailed();
-  return { ...summary(times), numSteps: 1, numDispatches };
+  return { ...summary(times), hostCpuMs: median(cpuTimes), numSteps: 1, numDispatches: count, labels };
 }
 
 /** Prefills of `sequences` prompts of `tokens` at once, until each has its first token. Limits and throws: as {@link measureDecode}. */
@@ -99,7 +107,7 @@ export async function measurePrefill(
   sequences: number,
   tokens: number,
   patience: Patience,
-  onStep?: (step: StepPlan) => Promise<void>,
+  onStep?: (step: StepPlan, stepMs: number) => Promise<void>,
 ): Promise<StepTimes> {
   const times: number[] = [];
   let numSteps = 0;
@@ -123,14 +131,20 @@ export async function measurePrefill(
     const ms = await prefill();
     if (i >= 0) times.push(ms);
   }
-  const numDispatches = await countDispatches(prefill);
+  const { count, labels } = await recordedDispatches(prefill);
   if (onStep) {
     const scheduler = makeScheduler(model, model.plan.maxNumBatchedTokens);
     for (let i = 0; i < sequences; i++) addSequence(scheduler, model, `prefill-${i}`, tokens, 2);
-    await onStep(scheduler.plan());
+    await onStep(scheduler.plan(), median(times) / numSteps);
   }
   model.device.throwIfFailed();
-  return { ...summary(times), numSteps, numDispatches };
+  return { ...summary(times), hostCpuMs: null, numSteps, numDispatches: count, labels };
+}
+
+/** Does not grow while the thread waits, for the GPU or for its turn on a busy machine. */
+export function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
 }
 
 /** Whether run `i` is made, counted from the first that is timed. */

@@ -5,15 +5,15 @@
  * Next: `step-driver.ts` (runs it), `src/engine/models/weights.ts` (what is asked for).
  */
 import { loadConfig, processSurroundings } from '../../src/config/load-config.ts';
+import type { EngineConfig } from '../../src/config/server-config.ts';
 import type { GpuDevice } from '../../src/engine/gpu/device.ts';
 import { adapterMemory } from '../../src/engine/gpu/memory.ts';
 import { type MemoryPlan, planMemory } from '../../src/engine/memory-plan.ts';
 import type { ModelSpec } from '../../src/engine/models/spec.ts';
-import { loadModelWeights, type ModelWeights } from '../../src/engine/models/weights.ts';
+import { loadModelWeights } from '../../src/engine/models/weights.ts';
 import { type CacheShape, cacheRowBytes, type LayerCache, layerCacheBytes } from '../../src/engine/ops/kv-cache.ts';
-import type { MatrixFormat } from '../../src/engine/ops/tensor.ts';
-import type { TunedPlans } from '../../src/engine/ops/tuned-plans.ts';
-import { Runner } from '../../src/engine/runner.ts';
+import { isQuantised, type MatrixFormat } from '../../src/engine/ops/tensor.ts';
+import { Runner, type RunnerParts } from '../../src/engine/runner.ts';
 import { prepareDevice } from '../../src/engine/self-check/prepare-device.ts';
 import { tuneModel } from '../../src/engine/tune/tune-model.ts';
 import { EngineError } from '../../src/engine/types.ts';
@@ -27,6 +27,11 @@ import type { DrivenModel } from './step-driver.ts';
 const CHUNK_BYTES = 2 ** 20;
 /** What the made-up files hold; the loader quantises. */
 const DTYPES: Record<MatrixFormat, FloatDtype> = { f32: 'F32', f16: 'F16', bf16: 'BF16', int8: 'BF16', int4: 'BF16' };
+
+const AUTO_CACHE = { f32: 'float32', others: 'float16' } as const;
+
+/** Less than a server takes: a cache that is only just too large would cost all cases of a model. */
+const MOST_MEMORY = 0.85;
 
 /** What the cases of a benchmark need at most. */
 export interface SyntheticNeeds {
@@ -44,17 +49,24 @@ export interface SyntheticModel extends DrivenModel {
   release(): void;
 }
 
+/** How weights and cache are stored, and what products of integer weights take. */
+export interface SyntheticFormats {
+  readonly dtype: MatrixFormat;
+  readonly kvDtype: EngineConfig['kvCacheDtype'];
+  readonly intActivations: boolean;
+}
+
 /** Makes a model. Throws: EngineError('load-failed') with the reason where it does not fit the adapter. */
 export async function makeSyntheticModel(
   device: GpuDevice,
   spec: ModelSpec,
-  format: MatrixFormat,
+  { dtype: format, kvDtype, intActivations }: SyntheticFormats,
   needs: SyntheticNeeds,
 ): Promise<SyntheticModel> {
   const loaded = loadConfig({ ...processSurroundings(), args: [] });
   if (loaded.kind !== 'config') throw new Error('no configuration');
   const memory = adapterMemory(device.adapter, loaded.config.engine.gpuMemoryGib);
-  const utilization = loaded.config.engine.gpuMemoryUtilization;
+  const utilization = Math.min(loaded.config.engine.gpuMemoryUtilization, MOST_MEMORY);
   const needed = weightBytes(spec, format);
   if (needed > memory.bytes * utilization) {
     const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
@@ -63,13 +75,15 @@ export async function makeSyntheticModel(
   const made: { destroy(): void }[] = [];
   const restore = remembering(device, made);
   try {
-    await prepareDevice(device, spec, loaded.config.engine, device.adapter.isSoftware, console.error);
+    const wanted = { ...loaded.config.engine, intActivations, quantization: isQuantised(format) ? format : null };
+    await prepareDevice(device, spec, wanted, device.adapter.isSoftware, console.error);
     const loader = new WeightLoader(device, new SyntheticFiles(spec, DTYPES[format]), format, () => {});
     const weights = await loadModelWeights(loader, spec);
     await device.flush();
     const config = {
       ...loaded.config.engine,
-      kvCacheDtype: format === 'f32' ? ('float32' as const) : ('float16' as const),
+      gpuMemoryUtilization: utilization,
+      kvCacheDtype: kvDtype === 'auto' ? AUTO_CACHE[format === 'f32' ? 'f32' : 'others'] : kvDtype,
       maxModelLen: needs.maxModelLen,
       maxNumSeqs: needs.maxSequences,
     };
@@ -85,7 +99,11 @@ export async function makeSyntheticModel(
       folder: loaded.config.engine.tuningFolder,
       maxRows: needs.maxSequences,
     });
-    const runner = await makeRunner(device, spec, weights, plan, tuned);
+    let runner: Runner | null = null;
+    const fault = await device.faultOf(async () => {
+      runner = await makeRunner({ device, spec, weights, plan, tuned, dp4a: intActivations });
+    });
+    if (fault !== null || runner === null) throw new EngineError('load-failed', `no room for its cache: ${fault}`);
     restore();
     const kvBytes = cacheRowBytes({ format: plan.kvFormat, headDim: spec.headDim }) / spec.headDim;
     return {
@@ -101,13 +119,8 @@ export async function makeSyntheticModel(
   }
 }
 
-async function makeRunner(
-  device: GpuDevice,
-  spec: ModelSpec,
-  weights: ModelWeights,
-  plan: MemoryPlan,
-  tuned: TunedPlans,
-) {
+async function makeRunner(parts: Pick<RunnerParts, 'device' | 'spec' | 'weights' | 'plan' | 'tuned' | 'dp4a'>) {
+  const { device, spec, plan } = parts;
   const { blockSize, numBlocks } = plan;
   const shape: CacheShape = {
     ...{ format: plan.kvFormat, kvHeads: spec.kvHeads, headDim: spec.headDim, blockSize, numBlocks },
@@ -117,7 +130,7 @@ async function makeRunner(
     const bytes = layerCacheBytes(shape);
     caches.push({ k: await filledBuffer(device, `k ${i}`, bytes), v: await filledBuffer(device, `v ${i}`, bytes) });
   }
-  return new Runner({ device, spec, weights, plan, shape, caches, software: device.adapter.isSoftware, tuned });
+  return new Runner({ ...parts, shape, caches, software: device.adapter.isSoftware });
 }
 
 /** Notes every buffer that is made, because a runner does not say what it holds. Mutates: the device, until the returned call. */

@@ -1,6 +1,7 @@
 """Write a random checkpoint of a real shape into a folder: safetensors, and the same weights as GGUF.
 
-For benchmarks only: its text means nothing. The tokenizer is copied from --tokenizer, so that a server can start with it.
+For benchmarks only: its text means nothing. The tokenizer is that of --tokenizer, with a made-up text for every token that it lacks, so that
+a server can start with it and every token that is sampled shows in a stream.
 """
 
 import argparse
@@ -15,6 +16,8 @@ from safetensors.torch import save_file
 REPO = Path(__file__).resolve().parents[3]
 SHAPES = {
     "smollm-135m": dict(vocab=49152, hidden=576, mlp=1536, layers=30, heads=9, kv_heads=3, head_dim=64, context=8192, theta=100000.0),
+    "llama-1b": dict(vocab=128256, hidden=2048, mlp=8192, layers=16, heads=32, kv_heads=8, head_dim=64, context=131072, theta=500000.0),
+    "demo-16k": dict(vocab=768, hidden=256, mlp=512, layers=5, heads=4, kv_heads=2, head_dim=64, context=16384, theta=10000.0),
     "demo-8k": dict(vocab=768, hidden=256, mlp=512, layers=5, heads=4, kv_heads=2, head_dim=64, context=8192, theta=10000.0),
 }
 DTYPES = {"float32": (torch.float32, 0, 0), "float16": (torch.float16, 1, 1), "bfloat16": (torch.bfloat16, 30, 32)}
@@ -131,6 +134,16 @@ def write_gguf(path: Path, s: dict, tensors: dict[str, torch.Tensor], code: int,
         f.writelines(blobs)
 
 
+def copy_tokenizer(source: Path, folder: Path, vocab: int) -> None:
+    """Copy a BPE tokenizer and give every id below `vocab` a text."""
+    shutil.copyfile(source / "tokenizer_config.json", folder / "tokenizer_config.json")
+    tokenizer = json.loads((source / "tokenizer.json").read_text())
+    known = tokenizer["model"]["vocab"]
+    taken = set(known.values()) | {token["id"] for token in tokenizer.get("added_tokens", [])}
+    known.update({f"t{i}": i for i in range(vocab) if i not in taken})
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("folder", type=Path)
@@ -145,8 +158,7 @@ def main() -> None:
     o.folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, o.folder / "model.safetensors", metadata={"format": "pt"})
     (o.folder / "config.json").write_text(json.dumps(config(shape, o.dtype), indent=2) + "\n")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(o.tokenizer / name, o.folder / name)
+    copy_tokenizer(o.tokenizer, o.folder, shape["vocab"])
     write_gguf(o.folder / "model.gguf", shape, tensors, code, file_type)
 
 

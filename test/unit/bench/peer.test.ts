@@ -30,7 +30,9 @@ describe('peers', () => {
   });
 
   test('that are not installed are named', async () => {
-    expect(runPeer('no-such-program-here', [], {}, 60_000)).rejects.toThrow('no-such-program-here is not installed');
+    await expect(runPeer('no-such-program-here', [], {}, 60_000)).rejects.toThrow(
+      'no-such-program-here is not installed',
+    );
   });
 });
 

@@ -1,9 +1,9 @@
 /** Bytes and operations of a step, counted by hand for small numbers, and the published sizes of real models. */
 import { describe, expect, test } from 'bun:test';
 import { isShapeName, SHAPE_NAMES, shapeSpec } from '../../../scripts/bench/model-shapes.ts';
-import { boundsOf, expectedExperts, stepWork, weightBytes } from '../../../scripts/bench/roofline.ts';
+import { arithmeticPath, boundsOf, expectedExperts, stepWork, weightBytes } from '../../../scripts/bench/roofline.ts';
 
-const rates = { bandwidth: 1e9, arithmetic: 1e9, dispatchMs: 0.01 };
+const rates = { bandwidth: 1e9, arithmetic: 1e9, matrix: 8e9, dp4a: 4e9, dispatchMs: 0.01 };
 
 describe('model shapes', () => {
   test('have the parameters of the models that they are named after', () => {
@@ -105,5 +105,23 @@ describe('boundsOf', () => {
     expect(bounds).toMatchObject({ memoryMs: 2, arithmeticMs: 1, dispatchMs: 1 });
     expect(bounds.rooflineShare).toBeCloseTo(0.5);
     expect(bounds.shareWithDispatches).toBeCloseTo(0.75);
+  });
+
+  test('arithmetic is bound by the units that the kernels take', () => {
+    const work = { bytes: 1e3, operations: 8e6 };
+    const [f32, matrix, dp4a] = (['f32', 'matrix', 'dp4a'] as const).map((path) => boundsOf(work, rates, 1, 10, path));
+    expect([f32?.arithmeticMs, matrix?.arithmeticMs, dp4a?.arithmeticMs]).toEqual([8, 1, 2]);
+    expect(matrix).toMatchObject({ f32Share: 0.8, matrixShare: 0.1, rooflineShare: 0.1 });
+    expect(boundsOf(work, { ...rates, matrix: null }, 1, 10).matrixShare).toBeNull();
+  });
+});
+
+describe('arithmeticPath', () => {
+  test('is read from the kernels of a step', () => {
+    expect(arithmeticPath(['rms-norm(WG=64)', 'matmul-gemv(FORMAT=1 DP4A=false)'])).toBe('f32');
+    expect(arithmeticPath(['matmul-gemv(FORMAT=1 DP4A=true)'])).toBe('dp4a');
+    expect(arithmeticPath(['moe-matmul-dp4a(FORMAT=3)'])).toBe('dp4a');
+    expect(arithmeticPath(['matmul-tile(DP4A=false)', 'matmul-matrix(MATRIX_M=8)'])).toBe('matrix');
+    expect(arithmeticPath(['attention-prefill-matrix(WG=64)'])).toBe('f32');
   });
 });

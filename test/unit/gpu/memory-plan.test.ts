@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { EngineConfig } from '../../../src/config/server-config.ts';
 import { halvedPlan, planMemory } from '../../../src/engine/memory-plan.ts';
 import { specFromConfig } from '../../../src/engine/models/registry.ts';
+import { matrixRows, productRows } from '../../../src/engine/models/work.ts';
 import { TEST_CONFIG } from '../../helpers/model.ts';
 
 const spec = specFromConfig({
@@ -71,6 +72,22 @@ describe('memory plan', () => {
     expect(planMemory({ ...mixture, layers }, config, tight).numBlocks).toBeLessThan(
       planMemory(spec, config, tight).numBlocks,
     );
+  });
+
+  test('rows that are packed for subgroup matrices count, eight for a token of a mixture; a CPU packs none', () => {
+    const moe = { numExperts: 64, topK: 8, ffn: 4096, router: 'softmax', renormalize: true, routedScale: 1 } as const;
+    const layers = spec.layers.map((layer) => ({ ...layer, ffn: 'moe' as const }));
+    const mixture = { ...spec, moe: { ...moe, sharedFfn: null }, layers };
+    expect(productRows(mixture)).toEqual([
+      { rows: 1, columns: 8192 },
+      { rows: 8, columns: 4096 },
+    ]);
+    const fixed = { ...config, maxNumBatchedTokens: 1024 };
+    const tight = { ...gpu, totalBytes: 6 * GIB };
+    const gpuBytes = planMemory(mixture, fixed, tight).kvCacheBytes;
+    const saved = planMemory(mixture, fixed, { ...tight, isSoftware: true }).kvCacheBytes - gpuBytes;
+    const expected = 1024 * 8 * (2 * 4096 + 80) + 4 * matrixRows(mixture);
+    expect(Math.abs(saved - expected)).toBeLessThan(2 ** 20);
   });
 
   test('a narrow cache holds more blocks, and int8 pays for its scales', () => {
