@@ -2,8 +2,8 @@
  * Where the tables of sequences lie in the GPU's buffer of edits, so that a step uploads only what it changed.
  *
  * Owns places and no memory. Places are handed out one behind the other and never given back: when the heap is full all are void, and the
- * tables of the sequences that are still there come again. It doubles while less than half would be free then. Next: `edit-table.ts`,
- * `prepare.ts`.
+ * tables of the sequences that are still there come again. It grows where less than a third would be free then. Next: `edit-table.ts`,
+ * `step-edits.ts`.
  */
 import type { EditTable } from './edit-table.ts';
 
@@ -19,7 +19,7 @@ export class EditHeap {
     if (tables.every((table) => this.tryPlace(table))) return;
     this.clear();
     const needed = tables.reduce((sum, table) => sum + roomFor(table), 0);
-    while (this.capacity < 2 * needed) this.capacity *= 2;
+    this.capacity = Math.max(this.capacity, Math.ceil(1.5 * needed));
     for (const table of tables) this.tryPlace(table);
   }
 
@@ -40,6 +40,7 @@ export class EditHeap {
   }
 }
 
+/** A table that outgrows its place is uploaded anew: seldom enough with a quarter to spare. */
 function roomFor({ size }: EditTable): number {
-  return Math.max(32, 2 * (size + 1));
+  return size + Math.max(64, Math.ceil(size / 4));
 }

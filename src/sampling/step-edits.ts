@@ -4,13 +4,16 @@
  * Owns the choice between patches, which travel with the step's arrays, and uploads of whole tables: those that are new, moved or changed a
  * lot. Shapes: `EditBatch` in the op. Next: `edit-table.ts` (what is told), `edit-heap.ts` (where it lies).
  */
-import { EDIT_ROW_WORDS, type EditBatch, PATCH_WORDS } from '../engine/ops/sample-batch.ts';
 import type { SamplingParams } from '../engine/types.ts';
 import { EditHeap } from './edit-heap.ts';
 import { EDIT_WORDS, type EditTable, MANY_CHANGES } from './edit-table.ts';
 
+/** As in the op. */
+const EDIT_ROW_WORDS = 9;
+const PATCH_WORDS = 5;
+
 /** Edits of the step prepared last. */
-export class StepEdits implements EditBatch {
+export class StepEdits {
   maxEdits = 0;
   rows = new Uint32Array(0);
   numPatches = 0;
