@@ -19,36 +19,16 @@
 #param N_GROUPS: u32
 // Invocations that share a row, neighbours in a subgroup: 1, 2 or 4.
 #param ROW_LANES: u32
-#param SOFTCAP: flag
-#param SINKS: flag
-#param ALIBI: flag
 enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, subgroup_uniformity);
 diagnostic(off, chromium.subgroup_matrix_uniformity);
-#include "kv-load.wgsl"
-#include "visible.wgsl"
-
-#struct AttentionPrefillParams
-
-@group(0) @binding(0) var<uniform> params: AttentionPrefillParams;
-@group(0) @binding(1) var<storage, read> q: array<vec4f>;
-@group(0) @binding(2) var<storage, read> k: array<KvWord>;
-@group(0) @binding(3) var<storage, read> v: array<KvWord>;
-@group(0) @binding(4) var<storage, read> step: array<u32>;
-@group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
-#if SINKS
-@group(0) @binding(6) var<storage, read> sinks: array<f32>;
-#endif
-#if ALIBI
-@group(0) @binding(7) var<storage, read> slopes: array<f32>;
-#endif
+#include "attention-prefill-parts.wgsl"
 
 const SUBGROUPS_USED: u32 = 4u;
 const ROWS: u32 = SUBGROUPS_USED * MATRIX_M;
 const KEYS: u32 = 32u;
-const VECS: u32 = D / 4u;
 const K_WORDS: u32 = MATRIX_K / 8u;
 const N_WORDS: u32 = MATRIX_N / 8u;
 // Words of eight elements in a staged row, to whole matrices, and in a padded one: odd, against bank conflicts.
@@ -58,7 +38,6 @@ const WEIGHT_PITCH: u32 = KEYS / 8u + 1u;
 const SCORE_PITCH: u32 = KEYS + 4u;
 // Keys of one invocation.
 const OWN_KEYS: u32 = KEYS / ROW_LANES;
-const MASKED: f32 = -3.0e38;
 const LAG: f32 = 8.0;
 const F16_MAX: f32 = 65504.0;
 
@@ -186,7 +165,7 @@ fn main(
       if (key >= start && key < end && chunk < CHUNKS) {
         let unit = kv_unit(step[table + (key >> params.block_shift)], kv_head, params.kv_heads, params.block_shift);
         let at = unit + (key & offset_mask) * CHUNKS + chunk;
-#if KV_FORMAT == 2
+#if FORMAT == 2
         staged = k[at];
 #else
         let scale = key_scale(unit, key & offset_mask, params.block_shift);
@@ -224,7 +203,7 @@ fn main(
       if (key >= start && key < end && chunk < CHUNKS) {
         let unit = kv_unit(step[table + (key >> params.block_shift)], kv_head, params.kv_heads, params.block_shift);
         let at = unit + (key & offset_mask) * CHUNKS + chunk;
-#if KV_FORMAT == 2
+#if FORMAT == 2
         staged = v[at];
 #else
         let scale = value_scale(unit, key & offset_mask, params.block_shift);

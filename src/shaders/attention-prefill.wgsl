@@ -1,8 +1,6 @@
 // out[r] = sum_j softmax_j(scale q[r] . k[j]) v[j] over the visible keys of the paged cache, for a tile of query rows r.
 //
-// Bindings: q, out [T, 4 * q_stride] f32; k, v: the paged cache, see include/kv.wgsl; step: the step's arrays, with
-// items of four words: entry, first row, token row of the entry's first query, that query's position; sinks [heads] f32: a score
-// without a value, which joins the weights; slopes [heads] f32: each score gets slope * (key's position - query's).
+// Bindings: include/attention-prefill-parts.wgsl.
 // A row is one query token with one head of the group (row = token * group + head), so that a key tile serves the whole group.
 // One workgroup of 8 x 8 invocations gives 32 rows; invocation (ty, tx) has rows ty + 8i, keys tx + 8j of a tile of 32 and
 // columns tx + 8c (in vec4) of each slice of the head. Keys, then values are staged SLICE elements at a time in one tile.
@@ -12,38 +10,17 @@
 #param SLICES: u32
 #param COLUMNS: u32
 #param STAGE_Q: flag
-#param SOFTCAP: flag
-#param SINKS: flag
-#param ALIBI: flag
-#include "kv-load.wgsl"
-#include "visible.wgsl"
-
-#struct AttentionPrefillParams
-
-@group(0) @binding(0) var<uniform> params: AttentionPrefillParams;
-@group(0) @binding(1) var<storage, read> q: array<vec4f>;
-@group(0) @binding(2) var<storage, read> k: array<KvWord>;
-@group(0) @binding(3) var<storage, read> v: array<KvWord>;
-@group(0) @binding(4) var<storage, read> step: array<u32>;
-@group(0) @binding(5) var<storage, read_write> out: array<vec4f>;
-#if SINKS
-@group(0) @binding(6) var<storage, read> sinks: array<f32>;
-#endif
-#if ALIBI
-@group(0) @binding(7) var<storage, read> slopes: array<f32>;
-#endif
+#include "attention-prefill-parts.wgsl"
 
 const WG: u32 = 64u;
 const SIDE: u32 = 8u;
 const TILE: u32 = 32u;
-const VECS: u32 = D / 4u;
 const SLICE_VECS: u32 = SLICE / 4u;
 const SLICE_CHUNKS: u32 = SLICE / 8u;
 // Rows of staged tiles are padded to an odd number of vec4, against bank conflicts.
 const PITCH: u32 = SLICE_VECS + 1u;
 const QUERY_PITCH: u32 = VECS + 1u;
 const WEIGHT_PITCH: u32 = SIDE + 1u;
-const MASKED: f32 = -3.0e38;
 
 var<workgroup> tile: array<vec4f, TILE * PITCH>;
 // Component j of vector t of a row is the weight of key t + 8j.

@@ -9,11 +9,13 @@ import attentionPrefillMatrix from './attention-prefill-matrix.wgsl' with { type
 import attentionReduce from './attention-reduce.wgsl' with { type: 'text' };
 import embed from './embed.wgsl' with { type: 'text' };
 import activation from './include/activation.wgsl' with { type: 'text' };
+import attentionPrefillParts from './include/attention-prefill-parts.wgsl' with { type: 'text' };
 import blocks from './include/blocks.wgsl' with { type: 'text' };
 import dp4a from './include/dp4a.wgsl' with { type: 'text' };
 import dp4aSums from './include/dp4a-sums.wgsl' with { type: 'text' };
 import dp4aTile from './include/dp4a-tile.wgsl' with { type: 'text' };
 import editRow from './include/edit-row.wgsl' with { type: 'text' };
+import floats from './include/floats.wgsl' with { type: 'text' };
 import gemvSums from './include/gemv-sums.wgsl' with { type: 'text' };
 import gemvSumsQuantised from './include/gemv-sums-quantised.wgsl' with { type: 'text' };
 import gemvSumsStaged from './include/gemv-sums-staged.wgsl' with { type: 'text' };
@@ -89,6 +91,7 @@ export const shaderSources = {
   'attention-decode.wgsl': attentionDecode,
   'attention-prefill.wgsl': attentionPrefill,
   'attention-prefill-matrix.wgsl': attentionPrefillMatrix,
+  'attention-prefill-parts.wgsl': attentionPrefillParts,
   'attention-reduce.wgsl': attentionReduce,
   'blocks.wgsl': blocks,
   'dp4a.wgsl': dp4a,
@@ -96,6 +99,7 @@ export const shaderSources = {
   'dp4a-tile.wgsl': dp4aTile,
   'embed.wgsl': embed,
   'edit-row.wgsl': editRow,
+  'floats.wgsl': floats,
   'kept.wgsl': kept,
   'kv.wgsl': kv,
   'kv-load.wgsl': kvLoad,

@@ -28,7 +28,7 @@
 @group(0) @binding(8) var<storage, read> k_weight: array<f32>;
 
 #endif
-#if NORM || KV_FORMAT == 3
+#if NORM || FORMAT == 3
 var<workgroup> partials: array<f32, LANES * HEADS>;
 #endif
 
@@ -106,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   head.scale = inverseSqrt(sum / f32(D) + params.eps);
 #endif
   var inverse_scale = 1.0;
-#if KV_FORMAT == 3
+#if FORMAT == 3
 #if NORM
   workgroupBarrier();
 #endif
@@ -145,7 +145,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
       k[kv_start + i] = pack_four(x, inverse_scale);
     }
   }
-#if KV_FORMAT == 3
+#if FORMAT == 3
   let scale_at = (unit + (CHUNKS << params.block_shift)) * 2u + row;
   if (lane == 0u && is_value) {
     v[scale_at] = bitcast<u32>(row_scale);

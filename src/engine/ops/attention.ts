@@ -270,7 +270,7 @@ function prefillKernel(context: OpContext, args: AttentionArgs): Kernel {
 }
 
 function cacheVariant(context: OpContext, { format, headDim }: CacheShape) {
-  return { D: headDim, KV_FORMAT: cacheFormatCode(format), KV_F16: context.f16 && format === 'f16' };
+  return { D: headDim, FORMAT: cacheFormatCode(format), F16: context.f16 && format === 'f16' };
 }
 
 function scoreVariant({ softcap, sinks, slopes }: AttentionArgs) {

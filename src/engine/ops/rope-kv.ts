@@ -80,7 +80,7 @@ export function recordRopeKv(context: OpContext, args: RopeKvArgs): void {
       ROTATION: rope ? ROTATION_CODE[rope.style] : 0,
       NORM: norm !== null,
       D: headDim,
-      KV_FORMAT: cacheFormatCode(shape.format),
+      FORMAT: cacheFormatCode(shape.format),
     },
     ropeKvParams,
   );

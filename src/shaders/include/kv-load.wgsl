@@ -2,36 +2,23 @@
 // key_scale and value_scale what a whole row is to be multiplied by. A scale is best applied to the row's score or weight.
 // Bindings of the caller: k and v, array<KvWord>.
 #include "kv.wgsl"
-#param KV_F16: flag
-#if KV_F16
-enable f16;
-#endif
+#include "floats.wgsl"
 
-#if KV_FORMAT == 0
-const WORDS_PER_CHUNK: u32 = 2u;
-#else
-const WORDS_PER_CHUNK: u32 = 1u;
-#endif
-#if KV_FORMAT < 3
+#if FORMAT < 3
 alias KvWord = vec4u;
 #else
 alias KvWord = vec2u;
 #endif
 
-struct Eight {
-  low: vec4f,
-  high: vec4f,
-}
-
-#if KV_FORMAT == 3
+#if FORMAT == 3
 // Bytes are values biased by 128. In the low bits of 2^23 as f32 they are exact, and cheaper than a conversion.
 fn unpack4(word: u32) -> vec4f {
   let bytes = (vec4u(word) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu);
   return bitcast<vec4f>(bytes | vec4u(0x4b000000u)) - vec4f(8388736.0);
 }
 #endif
-#if KV_FORMAT >= 4
-#if KV_FORMAT == 4
+#if FORMAT >= 4
+#if FORMAT == 4
 // Sign, 4 bits of exponent, 3 of mantissa: where they go in an f32, what the exponent lacks, the smallest normal, the first non-number.
 const FP8_SHIFT: u32 = 4u;
 const FP8_MASK: u32 = 0x87f00000u;
@@ -69,24 +56,9 @@ fn unpack4(word: u32) -> vec4f {
 #endif
 
 fn unpack_chunk(first: KvWord, second: KvWord) -> Eight {
-#if KV_FORMAT == 0
-  return Eight(bitcast<vec4f>(first), bitcast<vec4f>(second));
-#endif
-#if KV_FORMAT == 1
-  let even = bitcast<vec4f>(first << vec4u(16u));
-  let odd = bitcast<vec4f>(first & vec4u(0xffff0000u));
-  return Eight(vec4f(even.x, odd.x, even.y, odd.y), vec4f(even.z, odd.z, even.w, odd.w));
-#endif
-#if KV_FORMAT == 2 && KV_F16
-  return Eight(vec4f(bitcast<vec4<f16>>(first.xy)), vec4f(bitcast<vec4<f16>>(first.zw)));
-#endif
-#if KV_FORMAT == 2 && !KV_F16
-  return Eight(
-    vec4f(unpack2x16float(first.x), unpack2x16float(first.y)),
-    vec4f(unpack2x16float(first.z), unpack2x16float(first.w)),
-  );
-#endif
-#if KV_FORMAT >= 3
+#if FORMAT < 3
+  return unpack8(first, second);
+#else
   return Eight(unpack4(first.x), unpack4(first.y));
 #endif
 }
@@ -101,7 +73,7 @@ fn load_value(at: u32) -> Eight {
 }
 
 fn key_scale(unit: u32, row: u32, block_shift: u32) -> f32 {
-#if KV_FORMAT == 3
+#if FORMAT == 3
   return bitcast<f32>(k[unit + (CHUNKS << block_shift) + row / 2u][row % 2u]);
 #else
   return 1.0;
@@ -109,7 +81,7 @@ fn key_scale(unit: u32, row: u32, block_shift: u32) -> f32 {
 }
 
 fn value_scale(unit: u32, row: u32, block_shift: u32) -> f32 {
-#if KV_FORMAT == 3
+#if FORMAT == 3
   return bitcast<f32>(v[unit + (CHUNKS << block_shift) + row / 2u][row % 2u]);
 #else
   return 1.0;

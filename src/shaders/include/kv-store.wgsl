@@ -2,14 +2,14 @@
 // Rounding is to the nearest, ties to even; what exceeds a narrow format becomes its largest number, NaN stays NaN.
 #include "kv.wgsl"
 
-#if KV_FORMAT == 0
+#if FORMAT == 0
 alias FourStored = vec4u;
 
 fn pack_four(x: vec4f, inverse_scale: f32) -> FourStored {
   return bitcast<vec4u>(x);
 }
 #endif
-#if KV_FORMAT == 1
+#if FORMAT == 1
 alias FourStored = vec2u;
 
 fn pack_four(x: vec4f, inverse_scale: f32) -> FourStored {
@@ -21,7 +21,7 @@ fn pack_four(x: vec4f, inverse_scale: f32) -> FourStored {
   return half.xz | (half.yw << vec2u(16u));
 }
 #endif
-#if KV_FORMAT == 2
+#if FORMAT == 2
 alias FourStored = vec2u;
 const F16_MAX: f32 = 65504.0;
 
@@ -30,7 +30,7 @@ fn pack_four(x: vec4f, inverse_scale: f32) -> FourStored {
   return vec2u(pack2x16float(held.xy), pack2x16float(held.zw));
 }
 #endif
-#if KV_FORMAT == 3
+#if FORMAT == 3
 alias FourStored = u32;
 
 fn pack_four(x: vec4f, inverse_scale: f32) -> FourStored {
@@ -38,9 +38,9 @@ fn pack_four(x: vec4f, inverse_scale: f32) -> FourStored {
   return biased.x | (biased.y << 8u) | (biased.z << 16u) | (biased.w << 24u);
 }
 #endif
-#if KV_FORMAT >= 4
+#if FORMAT >= 4
 alias FourStored = u32;
-#if KV_FORMAT == 4
+#if FORMAT == 4
 const FP8_MANTISSA: u32 = 3u;
 const FP8_BIAS: u32 = 7u;
 // 448 as f32.
