@@ -19,7 +19,11 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** The first binding runs all tests, the other one only these folders. */
 const BINDINGS = ['bun-webgpu', 'webgpu'] as const;
-const GPU_FOLDERS = ['test/unit/gpu', 'test/kernels', 'test/models', 'test/e2e'];
+const GPU_FOLDERS = ['test/unit/gpu', 'test/models', 'test/e2e'];
+
+/** Hundreds of kernels that run for milliseconds: Mesa's software driver need not optimise them, which takes a third of the time. */
+const KERNELS = 'test/kernels';
+const UNOPTIMISED = { GALLIVM_PERF: 'nopt' };
 
 /** Tests in here named `*-matrix.test.ts` need subgroup matrices. */
 const MATRIX_FOLDERS = ['test/kernels', 'test/models'];
@@ -34,18 +38,27 @@ try {
   runGate('format and lint', 'biome', ['check', '--error-on-warnings', '.']);
   runGate('dead code', 'knip', []);
   const [first, second] = BINDINGS;
+  const firstRuns = async () => {
+    await runTests(
+      first,
+      testFolders().filter((folder) => folder !== KERNELS),
+      null,
+    );
+    await runTests(first, [KERNELS], null, UNOPTIMISED);
+  };
   const secondRuns = async (log: string | null) => {
     await runTests(second, GPU_FOLDERS.filter(hasTests), log);
+    await runTests(second, [KERNELS], log, UNOPTIMISED);
     await runMatrixTests(log);
   };
   if (availableParallelism() > 1) {
     const log = join(reports, 'second.log');
     const done = secondRuns(log);
-    await runTests(first, [], null);
+    await firstRuns();
     await done;
     console.log(readFileSync(log, 'utf8'));
   } else {
-    await runTests(first, [], null);
+    await firstRuns();
     await secondRuns(null);
   }
 } finally {
@@ -64,9 +77,15 @@ function runGate(name: string, tool: string, args: readonly string[]): void {
 }
 
 /** Calls the package's own test command, so that the gate sees what a user sees. `log`: a file for the output; null = ours. */
-async function runTests(binding: string, folders: readonly string[], log: string | null): Promise<void> {
-  console.log(`== tests with ${binding}${folders.length === 0 ? '' : `: ${folders.join(', ')}`}`);
-  await count(binding, ['bun', 'run', 'test', ...folders], { GPU_BINDING: binding }, log);
+async function runTests(
+  binding: string,
+  folders: readonly string[],
+  log: string | null,
+  env: Record<string, string> = {},
+): Promise<void> {
+  const name = `${binding}: ${folders.join(', ')}`;
+  console.log(`== tests with ${name}`);
+  await count(name, ['bun', 'run', 'test', ...folders], { ...env, GPU_BINDING: binding }, log);
 }
 
 /** The kernels for subgroup matrices, on a driver that has them. Where it is not to be had, that is said and nothing counts. */
@@ -99,7 +118,7 @@ async function count(
   env: Record<string, string>,
   log: string | null,
 ): Promise<void> {
-  const report = join(reports, `${name.replaceAll(' ', '-')}.xml`);
+  const report = join(reports, `${name.replaceAll(/[^\w]/g, '-')}.xml`);
   const reporter = ['--reporter=junit', `--reporter-outfile=${report}`];
   const output = log === null ? ('inherit' as const) : openSync(log, 'a');
   const run = spawn(command, [...args, ...reporter], {
@@ -115,6 +134,12 @@ async function count(
   const counts = countsOf(existsSync(report) ? readFileSync(report, 'utf8') : null, status);
   results.push(`${name}: ${summary(counts)}`);
   total = addCounts(total, counts);
+}
+
+function testFolders(): string[] {
+  return readdirSync(join(root, 'test'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => `test/${name}`);
 }
 
 function hasTests(folder: string): boolean {
