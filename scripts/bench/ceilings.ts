@@ -5,9 +5,9 @@
  * workgroup. Next: `kernels.ts` and `roofline.ts` (what is reached of it), `device-facts.ts` (prints it).
  */
 import type { MatrixConfig } from '../../src/engine/gpu/binding.ts';
+import { chooseMatrixConfig } from '../../src/engine/gpu/binding.ts';
 import type { KernelSource } from '../../src/engine/gpu/kernel-cache.ts';
 import { struct } from '../../src/engine/gpu/layout.ts';
-import { chooseMatrixConfig } from '../../src/engine/ops/context.ts';
 import { coldBytes, filledBuffer } from './bench-values.ts';
 import type { GpuTimer } from './gpu-timer.ts';
 import dp4aRate from './probes/dp4a-rate.wgsl' with { type: 'text' };

@@ -3,7 +3,6 @@ import { describe, expect, test } from 'bun:test';
 import type { MatrixConfig } from '../../src/engine/gpu/binding.ts';
 import type { GpuDevice } from '../../src/engine/gpu/device.ts';
 import { planAttention } from '../../src/engine/ops/attention-plan.ts';
-import { chooseMatrixConfig } from '../../src/engine/ops/context.ts';
 import type { CacheFormat } from '../../src/engine/ops/kv-cache.ts';
 import {
   type Batch,
@@ -15,19 +14,10 @@ import {
   slopesOf,
   wanted,
 } from '../helpers/attention-batch.ts';
-import { gpu } from '../helpers/gpu.ts';
+import { matrixConfig, matrixTest } from '../helpers/matrix.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 
-const config = gpu ? chooseMatrixConfig(gpu.subgroupMatrixConfigs) : null;
-if (!config && process.env.REQUIRE_MATRIX === '1')
-  throw new Error('REQUIRE_MATRIX=1, but the adapter has no f16 matrices');
-const variant = { subgroups: true, f16: true, matrix: config };
-
-function matrixTest(name: string, run: (device: GpuDevice) => Promise<void>): void {
-  const device = gpu;
-  if (device && config) test(name, () => run(device));
-  else test.skip(`${name} (no subgroup matrices)`, () => {});
-}
+const variant = { subgroups: true, f16: true, matrix: matrixConfig };
 
 /** Whole prompts of odd lengths, chunks that continue one, and one of a single token. */
 const ENTRIES = [

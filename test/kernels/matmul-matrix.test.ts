@@ -1,26 +1,16 @@
 /** Matrix products with subgroup matrices: f16 operands, f32 sums; runs where the adapter offers them. `REQUIRE_MATRIX=1` demands it. */
-import { describe, expect, test } from 'bun:test';
+import { describe, expect } from 'bun:test';
 import type { GpuDevice } from '../../src/engine/gpu/device.ts';
-import { makeContext } from '../../src/engine/ops/context.ts';
 import { recordGatedMatmul, recordMatmul } from '../../src/engine/ops/matmul.ts';
 import type { StoredFormat } from '../../src/engine/ops/tensor.ts';
-import { context, gpu, matrix, randomNumbers, readTensor, roundTo, tensor, vector } from '../helpers/gpu.ts';
+import { context, matrix, randomNumbers, readTensor, roundTo, tensor, vector } from '../helpers/gpu.ts';
+import { matrixConfig, matrixTest } from '../helpers/matrix.ts';
 import { quantisedMatrix } from '../helpers/quantised.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 import { activationReference, matmulReference } from '../reference/matmul.ts';
 
-const config = gpu ? makeContext(gpu, context(gpu).recorder, false).matrix : null;
-if (!config && process.env.REQUIRE_MATRIX === '1')
-  throw new Error('REQUIRE_MATRIX=1, but the adapter has no f16 matrices');
-
-function matrixTest(name: string, run: (device: GpuDevice) => Promise<void>): void {
-  const device = gpu;
-  if (device && config) test(name, () => run(device));
-  else test.skip(`${name} (no subgroup matrices)`, () => {});
-}
-
 function matrixContext(device: GpuDevice) {
-  return context(device, { subgroups: true, f16: true, matrix: config });
+  return context(device, { subgroups: true, f16: true, matrix: matrixConfig });
 }
 
 /** [rows, outputs, columns] and what they reach. */

@@ -1,23 +1,11 @@
 /** Experts' products with subgroup matrices; runs where the adapter offers them. `REQUIRE_MATRIX=1` demands it. */
-import { describe, expect, test } from 'bun:test';
+import { describe, expect } from 'bun:test';
 import type { MatrixConfig } from '../../src/engine/gpu/binding.ts';
-import type { GpuDevice } from '../../src/engine/gpu/device.ts';
-import { makeContext } from '../../src/engine/ops/context.ts';
 import type { MoeMatrixPlan } from '../../src/engine/ops/moe-plan.ts';
-import { context, gpu } from '../helpers/gpu.ts';
+import { matrixConfig, matrixTest } from '../helpers/matrix.ts';
 import { checkMoeProducts, type MoeCase } from '../helpers/moe-products.ts';
 
-const config = gpu ? makeContext(gpu, context(gpu).recorder, false).matrix : null;
-if (!config && process.env.REQUIRE_MATRIX === '1')
-  throw new Error('REQUIRE_MATRIX=1, but the adapter has no f16 matrices');
-
-function matrixTest(name: string, run: (device: GpuDevice) => Promise<void>): void {
-  const device = gpu;
-  if (device && config) test(name, () => run(device));
-  else test.skip(`${name} (no subgroup matrices)`, () => {});
-}
-
-const VARIANT = { name: 'matrices', subgroups: true, f16: true, matrix: config };
+const VARIANT = { name: 'matrices', subgroups: true, f16: true, matrix: matrixConfig };
 const SHAPE = { n: 33, k: 100, format: 'bf16', spread: 'random' } as const;
 const SMALL = { ...SHAPE, numExperts: 8, topK: 2 } as const;
 const GROUPS = { ...SHAPE, numExperts: 4, topK: 2, n: 32, k: 96 } as const;
@@ -57,7 +45,7 @@ describe('moe-matmul with subgroup matrices', () => {
 
   for (const [name, tileRows, what] of NARROW_CASES) {
     matrixTest(`${what.format}, ${name}`, async (device) => {
-      if (config) await checkMoeProducts(device, VARIANT, what, narrowPlan(config, tileRows));
+      if (matrixConfig) await checkMoeProducts(device, VARIANT, what, narrowPlan(matrixConfig, tileRows));
     });
   }
 

@@ -1,19 +1,16 @@
 /** A whole model whose products go through subgroup matrices, against the same one without. Runs where the adapter offers them. */
-import { expect, test } from 'bun:test';
-import { makeContext } from '../../src/engine/ops/context.ts';
+import { expect } from 'bun:test';
 import { collectKernels } from '../../src/engine/warm-up.ts';
-import { context, gpu } from '../helpers/gpu.ts';
+import { matrixTest } from '../helpers/matrix.ts';
 import { fixtureFolder, loadTestModel, newScheduler, promptLogits } from '../helpers/model.ts';
 import { expectClose } from '../helpers/tolerance.ts';
-
-const hasMatrices = gpu !== null && makeContext(gpu, context(gpu).recorder, false).matrix !== null;
 
 for (const [name, length] of [
   ['tiny-llama', 20],
   // 16 pairs for each expert.
   ['tiny-mixtral', 64],
 ] as const) {
-  test.skipIf(!hasMatrices)(`${name}: logits of a prompt agree with the kernels for software adapters`, async () => {
+  matrixTest(`${name}: logits of a prompt agree with the kernels for software adapters`, async () => {
     const prompts = [Array.from({ length }, (_, i) => ((i * 7) % 60) + 1)];
     const logitsOf = async (software: boolean) => {
       const model = await loadTestModel(fixtureFolder(name), { dtype: 'bfloat16' }, software);

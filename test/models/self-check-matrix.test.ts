@@ -1,32 +1,22 @@
 /** The check of a device with subgroup matrices, and what of them must outlive the collecting of kernels. Runs where they are offered. */
-import { expect, test } from 'bun:test';
+import { expect } from 'bun:test';
 import { GpuDevice } from '../../src/engine/gpu/device.ts';
 import type { KernelSource } from '../../src/engine/gpu/kernel-cache.ts';
-import { chooseMatrixConfig } from '../../src/engine/ops/context.ts';
 import { recordMatmul } from '../../src/engine/ops/matmul.ts';
 import { loadReadyModel } from '../../src/engine/ready-model.ts';
 import type { CheckedModel } from '../../src/engine/self-check/check-model.ts';
 import { selfCheck } from '../../src/engine/self-check/self-check.ts';
-import { context, gpu, matrix, randomNumbers, readTensor, roundTo, tensor } from '../helpers/gpu.ts';
+import { context, matrix, randomNumbers, readTensor, roundTo, tensor } from '../helpers/gpu.ts';
+import { matrixConfig, matrixTest } from '../helpers/matrix.ts';
 import { fixtureFolder, TEST_CONFIG } from '../helpers/model.ts';
 import { expectClose } from '../helpers/tolerance.ts';
 import { type Edit, withWrongShaders } from '../helpers/wrong-shaders.ts';
 import { matmulReference } from '../reference/matmul.ts';
 
-const config = gpu ? chooseMatrixConfig(gpu.subgroupMatrixConfigs) : null;
-if (!config && process.env.REQUIRE_MATRIX === '1')
-  throw new Error('REQUIRE_MATRIX=1, but the adapter has no f16 matrices');
-
 const MODEL: CheckedModel = {
   ...{ hidden: 64, heads: 2, kvHeads: 1, headDim: 32, normEps: 1e-5, blockSize: 16 },
   ...{ kvFormat: 'f16', hasF16Weights: false, dp4a: null },
 };
-
-function matrixTest(name: string, run: (device: GpuDevice) => Promise<void>): void {
-  const device = gpu;
-  if (device && config) test(name, () => run(device));
-  else test.skip(`${name} (no subgroup matrices)`, () => {});
-}
 
 async function noticesOf(device: GpuDevice, editOf: (source: KernelSource) => Edit | null): Promise<string[]> {
   const notices: string[] = [];
@@ -80,7 +70,7 @@ matrixTest(
 
 matrixTest('a product that was collected first has the ranges of its weights', async (device) => {
   const [rows, n, k] = [17, 65, 40];
-  const ops = context(device, { subgroups: true, f16: true, matrix: config });
+  const ops = context(device, { subgroups: true, f16: true, matrix: matrixConfig });
   const x = randomNumbers(1, rows * k);
   const w = randomNumbers(2, n * k).map((v) => roundTo('bf16', v));
   const y = tensor(device, 'y', rows, n);

@@ -79,6 +79,17 @@ export interface MatrixConfig {
   readonly K: number;
 }
 
+/**
+ * The shape with f16 operands and f32 sums that does most work at once; null when there is none.
+ * f16 sums overflow on real models, so that they are never taken.
+ */
+export function chooseMatrixConfig(configs: readonly MatrixConfig[]): MatrixConfig | null {
+  const size = ({ M, N, K }: MatrixConfig) => M * N * K;
+  return configs
+    .filter((config) => config.componentType === 'f16' && config.resultComponentType === 'f32')
+    .reduce<MatrixConfig | null>((best, config) => (best && size(best) >= size(config) ? best : config), null);
+}
+
 /** Limits that the engine plans with. Units: bytes where named so, counts otherwise. */
 export interface DeviceLimits {
   readonly maxBufferSize: number;

@@ -5,7 +5,7 @@
  * less and waits without polling. So the newer one is taken where it offers more, and the cheaper one everywhere else.
  * Next: `binding.ts` (what an offer is read from), `find-adapter.ts` (who asks).
  */
-import type { BindingName, BindingOffer, MatrixConfig } from './binding.ts';
+import { type BindingName, type BindingOffer, chooseMatrixConfig } from './binding.ts';
 
 /** An offer for each binding, or one sentence that says why there is none. */
 export type BindingOffers = Readonly<Record<BindingName, BindingOffer | string>>;
@@ -54,15 +54,7 @@ function gainedFeatures(cheaper: BindingOffer, newer: BindingOffer): string[] {
 
 /** The size of the matrices that only the newer binding offers, where kernels can use one. */
 function gainedMatrices(cheaper: BindingOffer, newer: BindingOffer): string[] {
-  const gained = largestMatrix(cheaper) ? null : largestMatrix(newer);
+  const matrixOf = ({ adapterInfo }: BindingOffer) => chooseMatrixConfig(adapterInfo.subgroupMatrixConfigs);
+  const gained = matrixOf(cheaper) ? null : matrixOf(newer);
   return gained ? [`${gained.M}x${gained.N}x${gained.K} matrices`] : [];
-}
-
-/** Kernels multiply f16 and sum f32, in the largest tile that there is. */
-function largestMatrix({ adapterInfo }: BindingOffer): MatrixConfig | null {
-  const size = ({ M, N, K }: MatrixConfig) => M * N * K;
-  const usable = adapterInfo.subgroupMatrixConfigs.filter(
-    ({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32',
-  );
-  return usable.toSorted((a, b) => size(b) - size(a))[0] ?? null;
 }

@@ -4,7 +4,7 @@
  * Owns the choice of variants, so that tests can switch them off one by one. Next: any op file.
  */
 import { type ShaderName, shaderSources } from '../../shaders/index.ts';
-import type { MatrixConfig } from '../gpu/binding.ts';
+import { chooseMatrixConfig, type MatrixConfig } from '../gpu/binding.ts';
 import type { GpuDevice } from '../gpu/device.ts';
 import type { Kernel } from '../gpu/kernel.ts';
 import type { StructLayout } from '../gpu/layout.ts';
@@ -28,17 +28,6 @@ export interface OpContext {
   readonly tuned?: TunedPlans;
   /** Room for rows of x as bytes: products with integer weights then take these, which is lossy. Null or absent = they take floats. */
   readonly dp4a?: QuantisedRows | null;
-}
-
-/**
- * The shape with f16 operands and f32 sums that does most work at once; null when there is none.
- * f16 sums overflow on real models, so that they are never taken.
- */
-export function chooseMatrixConfig(configs: readonly MatrixConfig[]): MatrixConfig | null {
-  const size = ({ M, N, K }: MatrixConfig) => M * N * K;
-  return configs
-    .filter((config) => config.componentType === 'f16' && config.resultComponentType === 'f32')
-    .reduce<MatrixConfig | null>((best, config) => (best && size(best) >= size(config) ? best : config), null);
 }
 
 /** Context with everything that the device offers and that is not withheld. */

@@ -40,7 +40,7 @@ export function reservePackedRows(context: OpContext, shapes: readonly PackedSha
   scratchBuffer(context.device, PACKED, Math.max(...shapes.map(packedBytes)));
 }
 
-/** What packed rows take; the memory plan counts with it. Units: bytes. */
+/** What packed rows take. Units: bytes. */
 function packedBytes({ rows, columns }: PackedShape): number {
   return rows * packedRowWords(columns) * 16;
 }

@@ -1,7 +1,7 @@
 /** Which kernel and which tiles a matrix product gets. */
 import { describe, expect, test } from 'bun:test';
 import type { MatrixConfig } from '../../../src/engine/gpu/binding.ts';
-import { chooseMatrixConfig } from '../../../src/engine/ops/context.ts';
+import { chooseMatrixConfig } from '../../../src/engine/gpu/binding.ts';
 import {
   type MatmulAdapter,
   type MatmulShape,
